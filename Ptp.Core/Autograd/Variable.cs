@@ -1,0 +1,91 @@
+// What the tape works on: a tensor with a place for its gradient, and a parameter with its optimiser's view.
+// A parameter also keeps its packed forms, made when first needed and again after each change.
+// Refuses: higher-order gradients.
+
+using Ptp.Core.Tensors;
+
+namespace Ptp.Core.Autograd;
+
+/// <summary>A value of one pass; <see cref="Gradient"/> is null where no gradient flows.</summary>
+public sealed class Variable(Tensor value, Tensor? gradient)
+{
+    /// <summary>The number itself, [R, C].</summary>
+    public Tensor Value { get; } = value;
+
+    /// <summary>d loss / d value, [R, C], or null.</summary>
+    public Tensor? Gradient { get; internal set; } = gradient;
+
+    /// <summary>Rows [start, start + count) of value and gradient, shared.</summary>
+    public Variable Slice(int start, int count) =>
+        new(Value.Slice(start, count), Gradient?.Slice(start, count));
+}
+
+/// <summary>A learned tensor.</summary>
+public sealed class Parameter
+{
+    private PackedMatrix? _forward;
+    private PackedMatrix? _backward;
+    private bool _forwardFresh;
+    private bool _backwardFresh;
+
+    /// <summary>A parameter of zeros on <paramref name="backend"/>.</summary>
+    /// <param name="backend">Where it lives.</param>
+    /// <param name="name">Its name in files.</param>
+    /// <param name="rows">N, or 1 for a vector.</param>
+    /// <param name="columns">K.</param>
+    /// <param name="isVector">True for gains, which are stored with one dimension and never decayed.</param>
+    public Parameter(IBackend backend, string name, int rows, int columns, bool isVector = false)
+    {
+        (Backend, Name, IsVector) = (backend, name, isVector);
+        Value = backend.Allocate(rows, columns);
+    }
+
+    /// <summary>Its backend.</summary>
+    public IBackend Backend { get; }
+
+    /// <summary>Its name in files.</summary>
+    public string Name { get; }
+
+    /// <summary>True for a one-dimensional parameter.</summary>
+    public bool IsVector { get; }
+
+    /// <summary>The weights, [N, K].</summary>
+    public Tensor Value { get; }
+
+    /// <summary>Accumulated gradient, or null while frozen.</summary>
+    public Tensor? Gradient { get; private set; }
+
+    /// <summary>Shape as stored in files.</summary>
+    public int[] StoredShape => IsVector ? [Value.Columns] : [Value.Rows, Value.Columns];
+
+    /// <summary>Starts (or stops) collecting gradients.</summary>
+    public void SetTrainable(bool trainable) =>
+        Gradient = trainable ? Gradient ?? Backend.Allocate(Value.Rows, Value.Columns) : null;
+
+    /// <summary>W packed for x W^T.</summary>
+    public PackedMatrix Packed()
+    {
+        if (!_forwardFresh)
+        {
+            _forward = Backend.Pack(Value, false, _forward);
+            _forwardFresh = true;
+        }
+
+        return _forward!;
+    }
+
+    /// <summary>W packed for dY W.</summary>
+    public PackedMatrix PackedTransposed()
+    {
+        if (!_backwardFresh)
+        {
+            _backward = Backend.Pack(Value, true, _backward);
+            _backwardFresh = true;
+        }
+
+        return _backward!;
+    }
+
+    /// <summary>Must be called after <see cref="Value"/> was written.</summary>
+    public void Changed() => (_forwardFresh, _backwardFresh) = (false, false);
+}

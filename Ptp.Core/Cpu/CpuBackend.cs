@@ -1,0 +1,229 @@
+// The backend contract on the CPU: checks shapes at the door, then hands pointers to the kernels of this folder.
+// See IBackend for the equations and the row-independence rule.
+// Refuses: tensors of other backends. Nothing here allocates per call except Allocate and a first Pack.
+
+using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
+using Ptp.Core.Tensors;
+
+namespace Ptp.Core.Cpu;
+
+/// <summary>IBackend on CPU vectors and threads.</summary>
+public sealed unsafe partial class CpuBackend : IBackend
+{
+    private readonly CpuPool _pool;
+    private readonly Lock _scratchGate = new();
+    private Tensor? _panels;
+
+    /// <summary>A backend with <paramref name="threads"/> threads; 0 = all cores, or PTP_THREADS.</summary>
+    public CpuBackend(int threads = 0)
+    {
+        if (threads == 0)
+        {
+            threads = int.TryParse(Environment.GetEnvironmentVariable("PTP_THREADS"), out var wanted) && wanted > 0
+                ? wanted
+                : Environment.ProcessorCount;
+        }
+
+        _pool = new CpuPool(threads);
+        Name = $"CPU, {(MatMul.Use512 ? "512" : "256")}-bit vectors, {threads} thread{(threads == 1 ? "" : "s")}";
+    }
+
+    /// <inheritdoc/>
+    public string Name { get; }
+
+    /// <summary>Threads that share a kernel.</summary>
+    public int Threads => _pool.Threads;
+
+    /// <inheritdoc/>
+    public Tensor Allocate(int rows, int columns)
+    {
+        var length = (long)rows * columns;
+        Guard.Require(rows >= 0 && columns >= 0 && length <= int.MaxValue - 64, "Allocate a tensor",
+            $"[{rows}, {columns}]", "less than 2^31 floats", "Use a smaller batch, context or model.");
+        return new Tensor(new CpuStorage((int)length), 0, rows, columns);
+    }
+
+    /// <inheritdoc/>
+    public void Upload(ReadOnlySpan<float> source, Tensor destination)
+    {
+        Same(source.Length, destination.Length);
+        source.CopyTo(destination.Span);
+    }
+
+    /// <inheritdoc/>
+    public void Download(Tensor source, Span<float> destination)
+    {
+        Same(source.Length, destination.Length);
+        source.Span.CopyTo(destination);
+    }
+
+    /// <inheritdoc/>
+    public void Copy(Tensor source, Tensor destination)
+    {
+        Same(source, destination);
+        source.Span.CopyTo(destination.Span);
+    }
+
+    /// <inheritdoc/>
+    public void Fill(float value, Tensor destination) => destination.Span.Fill(value);
+
+    /// <inheritdoc/>
+    public void Embedding(Tensor table, ReadOnlySpan<int> ids, Tensor output)
+    {
+        Shape(output, ids.Length, table.Columns);
+        for (var row = 0; row < ids.Length; row++)
+        {
+            Guard.Require((uint)ids[row] < (uint)table.Rows, "Look up a token", $"id {ids[row]}",
+                $"an id below {table.Rows}", "Encode the text with this model's tokenizer.");
+            table.Row(ids[row]).CopyTo(output.Row(row));
+        }
+    }
+
+    /// <inheritdoc/>
+    public void EmbeddingBackward(Tensor dOutput, ReadOnlySpan<int> ids, Tensor dTable)
+    {
+        Shape(dOutput, ids.Length, dTable.Columns);
+        for (var row = 0; row < ids.Length; row++)
+        {
+            var to = dTable.Row(ids[row]);
+            TensorPrimitives.Add(to, dOutput.Row(row), to);
+        }
+    }
+
+    /// <inheritdoc/>
+    public PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse)
+    {
+        var (outputs, inputs) = transposed ? (weight.Columns, weight.Rows) : (weight.Rows, weight.Columns);
+        var packed = reuse as CpuPackedMatrix;
+        if (packed is null || packed.Outputs != outputs || packed.Inputs != inputs)
+        {
+            packed = new CpuPackedMatrix(outputs, inputs, Allocate(1, MatMul.PackedLength(outputs, inputs)));
+        }
+
+        if (transposed)
+        {
+            MatMul.PackRows(weight.Pointer, inputs, outputs, packed.Panels.Pointer, _pool);
+        }
+        else
+        {
+            MatMul.Pack(weight.Pointer, outputs, inputs, packed.Panels.Pointer, _pool);
+        }
+
+        return packed;
+    }
+
+    /// <inheritdoc/>
+    public void MatMul(Tensor x, PackedMatrix weight, bool accumulate, Tensor y)
+    {
+        var w = (CpuPackedMatrix)weight;
+        Shape(x, y.Rows, w.Inputs);
+        Shape(y, x.Rows, w.Outputs);
+        Cpu.MatMul.Multiply(
+            x.Pointer, w.Inputs, 1, x.Rows, w.Inputs, w.Panels.Pointer, w.Outputs, y.Pointer, accumulate, _pool);
+    }
+
+    /// <inheritdoc/>
+    public void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, Tensor dX) =>
+        MatMul(dY, transposedWeight, true, dX);
+
+    /// <inheritdoc/>
+    public void MatMulBackwardWeight(Tensor dY, Tensor x, Tensor dW)
+    {
+        Shape(dW, dY.Columns, x.Columns);
+        Same(dY.Rows, x.Rows);
+        lock (_scratchGate)
+        {
+            var length = Cpu.MatMul.PackedLength(x.Columns, x.Rows);
+            if (_panels is null || _panels.Length < length)
+            {
+                _panels = Allocate(1, length);
+            }
+
+            Cpu.MatMul.PackRows(x.Pointer, x.Rows, x.Columns, _panels.Pointer, _pool);
+            Cpu.MatMul.Multiply(
+                dY.Pointer, 1, dY.Columns, dY.Columns, dY.Rows, _panels.Pointer, x.Columns, dW.Pointer, true, _pool);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Scatter(Tensor source, ReadOnlySpan<int> slots, Tensor destination)
+    {
+        Shape(source, slots.Length, destination.Columns);
+        for (var row = 0; row < slots.Length; row++)
+        {
+            if (slots[row] >= 0)
+            {
+                source.Row(row).CopyTo(destination.Row(slots[row]));
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Add(Tensor a, Tensor b, Tensor y)
+    {
+        Same(a, b);
+        Same(a, y);
+        TensorPrimitives.Add(a.Span, b.Span, y.Span);
+    }
+
+    /// <inheritdoc/>
+    public void AddScaled(Tensor x, float scale, Tensor y)
+    {
+        Same(x, y);
+        VectorOps.AddScaled(x.Pointer, scale, x.Length, y.Pointer);
+    }
+
+    /// <inheritdoc/>
+    public void Scale(float scale, Tensor x) => TensorPrimitives.Multiply(x.Span, scale, x.Span);
+
+    /// <inheritdoc/>
+    public double Sum(Tensor x)
+    {
+        var sum = 0.0;
+        for (var row = 0; row < x.Rows; row++)
+        {
+            sum += TensorPrimitives.Sum<float>(x.Row(row));
+        }
+
+        return sum;
+    }
+
+    /// <inheritdoc/>
+    public double SumOfSquares(Tensor x)
+    {
+        var sum = 0.0;
+        for (var row = 0; row < x.Rows; row++)
+        {
+            sum += TensorPrimitives.SumOfSquares<float>(x.Row(row));
+        }
+
+        return sum;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _pool.Dispose();
+
+    private static void Same(Tensor a, Tensor b) => Shape(a, b.Rows, b.Columns);
+
+    private static void Same(int a, int b, [CallerMemberName] string op = "") =>
+        Guard.Require(a == b, op, $"sizes {a} and {b}", "equal sizes", "Check the shapes of the operands.");
+
+    private static void Shape(Tensor x, int rows, int columns, [CallerMemberName] string op = "")
+    {
+        if (x.Rows != rows || x.Columns != columns)
+        {
+            throw new PtpException(op, $"{x}", $"[{rows}, {columns}]", "Check the shapes of the operands.");
+        }
+    }
+}
+
+/// <summary>Panels of 32 outputs, [ceil(N / 32)][K][32]: one sequential stream per panel.</summary>
+internal sealed class CpuPackedMatrix(int outputs, int inputs, Tensor panels) : PackedMatrix
+{
+    public override int Outputs => outputs;
+
+    public override int Inputs => inputs;
+
+    public Tensor Panels => panels;
+}

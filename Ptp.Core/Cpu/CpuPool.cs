@@ -1,0 +1,175 @@
+// Splits one kernel over threads: tasks 0..count-1 are claimed one by one, the caller works too.
+// Workers spin briefly, then park, because kernels of one pass follow each other within microseconds.
+// Refuses: nested and concurrent parallelism; a second caller runs its tasks alone. Results never depend on who ran what.
+
+namespace Ptp.Core.Cpu;
+
+/// <summary>A fork-join pool without allocation per call.</summary>
+public sealed unsafe class CpuPool : IDisposable
+{
+    private const int SpinRounds = 300; // about 20 us: longer than the gap between two kernels of a pass
+    private readonly Thread[] _workers;
+    private readonly SemaphoreSlim _wake = new(0);
+    private readonly Lock _gate = new();
+    private delegate*<void*, int, void> _body;
+    private void* _context;
+    private int _count;
+    private int _next;
+    private int _busy;
+    private volatile int _generation;
+    private int _parked;
+    private volatile bool _stop;
+
+    /// <summary>A pool of <paramref name="threads"/> threads, the caller included.</summary>
+    public CpuPool(int threads)
+    {
+        Guard.Require(threads is >= 1 and <= 1024, "Start the CPU backend", $"{threads} threads", "1 to 1024",
+            "Choose a thread count near the number of cores.");
+        Threads = threads;
+        _workers = new Thread[threads - 1];
+        for (var i = 0; i < _workers.Length; i++)
+        {
+            _workers[i] = new Thread(Work) { IsBackground = true, Name = $"ptp-cpu-{i + 1}" };
+            _workers[i].Start();
+        }
+    }
+
+    /// <summary>Threads, the caller included.</summary>
+    public int Threads { get; }
+
+    /// <summary>Runs body(context, task) for every task and returns when all are done.</summary>
+    internal void Run(int count, delegate*<void*, int, void> body, void* context)
+    {
+        if (count <= 1 || _workers.Length == 0 || !_gate.TryEnter())
+        {
+            for (var task = 0; task < count; task++)
+            {
+                body(context, task);
+            }
+
+            return;
+        }
+
+        try
+        {
+            _body = body;
+            _context = context;
+            _count = count;
+            Volatile.Write(ref _next, 0);
+            Volatile.Write(ref _busy, _workers.Length);
+            Interlocked.Increment(ref _generation);
+            var parked = Volatile.Read(ref _parked);
+            if (parked > 0)
+            {
+                _wake.Release(parked);
+            }
+
+            Claim();
+            var spin = 0;
+            while (Volatile.Read(ref _busy) > 0)
+            {
+                // A worker may be off its core: give ours away rather than burn it.
+                if (++spin < 2000)
+                {
+                    Thread.SpinWait(8);
+                }
+                else
+                {
+                    Thread.Yield();
+                }
+            }
+        }
+        finally
+        {
+            _gate.Exit();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _stop = true;
+        _wake.Release(_workers.Length + 1);
+        foreach (var worker in _workers)
+        {
+            worker.Join();
+        }
+
+        _wake.Dispose();
+    }
+
+    private void Claim()
+    {
+        while (true)
+        {
+            var task = Interlocked.Increment(ref _next) - 1;
+            if (task >= _count)
+            {
+                return;
+            }
+
+            _body(_context, task);
+        }
+    }
+
+    private void Work()
+    {
+        var seen = 0;
+        while (true)
+        {
+            var spins = 0;
+            while (_generation == seen && !_stop)
+            {
+                if (++spins < SpinRounds)
+                {
+                    Thread.SpinWait(20);
+                    continue;
+                }
+
+                Interlocked.Increment(ref _parked);
+                if (_generation == seen && !_stop)
+                {
+                    _wake.Wait();
+                }
+
+                Interlocked.Decrement(ref _parked);
+                spins = 0;
+            }
+
+            if (_stop)
+            {
+                return;
+            }
+
+            seen = _generation;
+            Claim();
+            Interlocked.Decrement(ref _busy);
+        }
+    }
+}
+
+/// <summary>Aligned scratch memory of a thread; grows, is never given back, holds nothing between kernels.</summary>
+internal static unsafe class Scratch
+{
+    [ThreadStatic]
+    private static Tensors.CpuStorage? s_first;
+
+    [ThreadStatic]
+    private static Tensors.CpuStorage? s_second;
+
+    /// <summary>At least <paramref name="length"/> floats, undefined content.</summary>
+    public static float* First(int length) => Grow(ref s_first, length);
+
+    /// <summary>A second buffer, independent of the first.</summary>
+    public static float* Second(int length) => Grow(ref s_second, length);
+
+    private static float* Grow(ref Tensors.CpuStorage? storage, int length)
+    {
+        if (storage is null || storage.Length < length)
+        {
+            storage = new Tensors.CpuStorage(Math.Max(length, 1 << 14));
+        }
+
+        return storage.Pointer;
+    }
+}

@@ -1,0 +1,230 @@
+// Register tiles of the matrix product: c[i, j] (+)= sum over k of a[k][i] * b[k][j], one fused multiply-add per k.
+// Every element is one chain of FMAs over k in ascending order, so vector width, tile height and position never show.
+// Refuses: splitting the sum; other tile shapes. The 12 x 32 tile keeps 24 of 32 registers in accumulators.
+
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Ptp.Core.Cpu;
+
+/// <summary>The number of rows of a tile as a type, so that the compiler removes the rows that are not there.</summary>
+internal interface IRowCount
+{
+    static abstract int Count { get; }
+}
+
+internal static unsafe class MatMulKernels
+{
+    /// <summary>Columns of a panel.</summary>
+    public const int Panel = 32;
+
+    /// <summary>Rows of the tallest tile.</summary>
+    public const int MaxRows = 12;
+
+    /// <summary>One row against four panels: eight chains hide the latency of the FMA.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Row4(float* a, float* b, nint panelStride, float* c, int k, bool accumulate)
+    {
+        var b1 = b + panelStride;
+        var b2 = b1 + panelStride;
+        var b3 = b2 + panelStride;
+        Vector512<float> c0, c1, c2, c3, c4, c5, c6, c7;
+        if (accumulate)
+        {
+            (c0, c1, c2, c3) = (Vector512.Load(c), Vector512.Load(c + 16), Vector512.Load(c + 32), Vector512.Load(c + 48));
+            (c4, c5, c6, c7) =
+                (Vector512.Load(c + 64), Vector512.Load(c + 80), Vector512.Load(c + 96), Vector512.Load(c + 112));
+        }
+        else
+        {
+            c0 = c1 = c2 = c3 = c4 = c5 = c6 = c7 = Vector512<float>.Zero;
+        }
+
+        for (nint i = 0; i < k; i++)
+        {
+            var x = Vector512.Create(a[i]);
+            var o = i * Panel;
+            c0 = Vector512.FusedMultiplyAdd(x, Vector512.Load(b + o), c0);
+            c1 = Vector512.FusedMultiplyAdd(x, Vector512.Load(b + o + 16), c1);
+            c2 = Vector512.FusedMultiplyAdd(x, Vector512.Load(b1 + o), c2);
+            c3 = Vector512.FusedMultiplyAdd(x, Vector512.Load(b1 + o + 16), c3);
+            c4 = Vector512.FusedMultiplyAdd(x, Vector512.Load(b2 + o), c4);
+            c5 = Vector512.FusedMultiplyAdd(x, Vector512.Load(b2 + o + 16), c5);
+            c6 = Vector512.FusedMultiplyAdd(x, Vector512.Load(b3 + o), c6);
+            c7 = Vector512.FusedMultiplyAdd(x, Vector512.Load(b3 + o + 16), c7);
+        }
+
+        c0.Store(c);
+        c1.Store(c + 16);
+        c2.Store(c + 32);
+        c3.Store(c + 48);
+        c4.Store(c + 64);
+        c5.Store(c + 80);
+        c6.Store(c + 96);
+        c7.Store(c + 112);
+    }
+
+    /// <summary>TRows.Count rows against one panel; a is packed [k][rows], c has row stride ldc.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Tile512<TRows>(float* a, float* b, float* c, nint ldc, int k, bool accumulate)
+        where TRows : struct, IRowCount
+    {
+        Vector512<float> p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11;
+        Vector512<float> q0, q1, q2, q3, q4, q5, q6, q7, q8, q9, q10, q11;
+        p0 = p1 = p2 = p3 = p4 = p5 = p6 = p7 = p8 = p9 = p10 = p11 = Vector512<float>.Zero;
+        q0 = q1 = q2 = q3 = q4 = q5 = q6 = q7 = q8 = q9 = q10 = q11 = Vector512<float>.Zero;
+        if (accumulate)
+        {
+            Load(c, ref p0, ref q0);
+            if (TRows.Count > 1) { Load(c + ldc, ref p1, ref q1); }
+            if (TRows.Count > 2) { Load(c + 2 * ldc, ref p2, ref q2); }
+            if (TRows.Count > 3) { Load(c + 3 * ldc, ref p3, ref q3); }
+            if (TRows.Count > 4) { Load(c + 4 * ldc, ref p4, ref q4); }
+            if (TRows.Count > 5) { Load(c + 5 * ldc, ref p5, ref q5); }
+            if (TRows.Count > 6) { Load(c + 6 * ldc, ref p6, ref q6); }
+            if (TRows.Count > 7) { Load(c + 7 * ldc, ref p7, ref q7); }
+            if (TRows.Count > 8) { Load(c + 8 * ldc, ref p8, ref q8); }
+            if (TRows.Count > 9) { Load(c + 9 * ldc, ref p9, ref q9); }
+            if (TRows.Count > 10) { Load(c + 10 * ldc, ref p10, ref q10); }
+            if (TRows.Count > 11) { Load(c + 11 * ldc, ref p11, ref q11); }
+        }
+
+        for (var i = 0; i < k; i++)
+        {
+            var x = Vector512.Load(b);
+            var y = Vector512.Load(b + 16);
+            b += Panel;
+            Step(a[0], x, y, ref p0, ref q0);
+            if (TRows.Count > 1) { Step(a[1], x, y, ref p1, ref q1); }
+            if (TRows.Count > 2) { Step(a[2], x, y, ref p2, ref q2); }
+            if (TRows.Count > 3) { Step(a[3], x, y, ref p3, ref q3); }
+            if (TRows.Count > 4) { Step(a[4], x, y, ref p4, ref q4); }
+            if (TRows.Count > 5) { Step(a[5], x, y, ref p5, ref q5); }
+            if (TRows.Count > 6) { Step(a[6], x, y, ref p6, ref q6); }
+            if (TRows.Count > 7) { Step(a[7], x, y, ref p7, ref q7); }
+            if (TRows.Count > 8) { Step(a[8], x, y, ref p8, ref q8); }
+            if (TRows.Count > 9) { Step(a[9], x, y, ref p9, ref q9); }
+            if (TRows.Count > 10) { Step(a[10], x, y, ref p10, ref q10); }
+            if (TRows.Count > 11) { Step(a[11], x, y, ref p11, ref q11); }
+            a += TRows.Count;
+        }
+
+        Store(p0, q0, c);
+        if (TRows.Count > 1) { Store(p1, q1, c + ldc); }
+        if (TRows.Count > 2) { Store(p2, q2, c + 2 * ldc); }
+        if (TRows.Count > 3) { Store(p3, q3, c + 3 * ldc); }
+        if (TRows.Count > 4) { Store(p4, q4, c + 4 * ldc); }
+        if (TRows.Count > 5) { Store(p5, q5, c + 5 * ldc); }
+        if (TRows.Count > 6) { Store(p6, q6, c + 6 * ldc); }
+        if (TRows.Count > 7) { Store(p7, q7, c + 7 * ldc); }
+        if (TRows.Count > 8) { Store(p8, q8, c + 8 * ldc); }
+        if (TRows.Count > 9) { Store(p9, q9, c + 9 * ldc); }
+        if (TRows.Count > 10) { Store(p10, q10, c + 10 * ldc); }
+        if (TRows.Count > 11) { Store(p11, q11, c + 11 * ldc); }
+    }
+
+    /// <summary>The same on 256-bit vectors: tiles of up to 6 rows by half a panel; 15 of 16 registers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Tile256(float* a, int aStride, float* b, float* c, nint ldc, int rows, int k, bool accumulate)
+    {
+        for (var half = 0; half < Panel; half += 16)
+        {
+            for (var row = 0; row < rows; row += 6)
+            {
+                var count = Math.Min(6, rows - row);
+                Half256(a + row, aStride, b + half, c + row * ldc + half, ldc, count, k, accumulate);
+            }
+        }
+    }
+
+    private static void Half256(float* a, int aStride, float* b, float* c, nint ldc, int rows, int k, bool accumulate)
+    {
+        // Rows that are not there repeat the last one; their results are computed and dropped.
+        int i1 = Math.Min(1, rows - 1), i2 = Math.Min(2, rows - 1), i3 = Math.Min(3, rows - 1);
+        int i4 = Math.Min(4, rows - 1), i5 = Math.Min(5, rows - 1);
+        Vector256<float> p0, p1, p2, p3, p4, p5, q0, q1, q2, q3, q4, q5;
+        p0 = p1 = p2 = p3 = p4 = p5 = q0 = q1 = q2 = q3 = q4 = q5 = Vector256<float>.Zero;
+        if (accumulate)
+        {
+            (p0, q0) = (Vector256.Load(c), Vector256.Load(c + 8));
+            (p1, q1) = (Vector256.Load(c + i1 * ldc), Vector256.Load(c + i1 * ldc + 8));
+            (p2, q2) = (Vector256.Load(c + i2 * ldc), Vector256.Load(c + i2 * ldc + 8));
+            (p3, q3) = (Vector256.Load(c + i3 * ldc), Vector256.Load(c + i3 * ldc + 8));
+            (p4, q4) = (Vector256.Load(c + i4 * ldc), Vector256.Load(c + i4 * ldc + 8));
+            (p5, q5) = (Vector256.Load(c + i5 * ldc), Vector256.Load(c + i5 * ldc + 8));
+        }
+
+        for (var i = 0; i < k; i++)
+        {
+            var x = Vector256.Load(b);
+            var y = Vector256.Load(b + 8);
+            b += Panel;
+            Step(a[0], x, y, ref p0, ref q0);
+            Step(a[i1], x, y, ref p1, ref q1);
+            Step(a[i2], x, y, ref p2, ref q2);
+            Step(a[i3], x, y, ref p3, ref q3);
+            Step(a[i4], x, y, ref p4, ref q4);
+            Step(a[i5], x, y, ref p5, ref q5);
+            a += aStride;
+        }
+
+        Store(p0, q0, c);
+        if (rows > 1) { Store(p1, q1, c + ldc); }
+        if (rows > 2) { Store(p2, q2, c + 2 * ldc); }
+        if (rows > 3) { Store(p3, q3, c + 3 * ldc); }
+        if (rows > 4) { Store(p4, q4, c + 4 * ldc); }
+        if (rows > 5) { Store(p5, q5, c + 5 * ldc); }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Load(float* c, ref Vector512<float> p, ref Vector512<float> q)
+    {
+        p = Vector512.Load(c);
+        q = Vector512.Load(c + 16);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store(Vector512<float> p, Vector512<float> q, float* c)
+    {
+        p.Store(c);
+        q.Store(c + 16);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store(Vector256<float> p, Vector256<float> q, float* c)
+    {
+        p.Store(c);
+        q.Store(c + 8);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Step(
+        float a, Vector512<float> x, Vector512<float> y, ref Vector512<float> p, ref Vector512<float> q)
+    {
+        var broadcast = Vector512.Create(a);
+        p = Vector512.FusedMultiplyAdd(broadcast, x, p);
+        q = Vector512.FusedMultiplyAdd(broadcast, y, q);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Step(
+        float a, Vector256<float> x, Vector256<float> y, ref Vector256<float> p, ref Vector256<float> q)
+    {
+        var broadcast = Vector256.Create(a);
+        p = Vector256.FusedMultiplyAdd(broadcast, x, p);
+        q = Vector256.FusedMultiplyAdd(broadcast, y, q);
+    }
+
+    internal readonly struct R1 : IRowCount { public static int Count => 1; }
+    internal readonly struct R2 : IRowCount { public static int Count => 2; }
+    internal readonly struct R3 : IRowCount { public static int Count => 3; }
+    internal readonly struct R4 : IRowCount { public static int Count => 4; }
+    internal readonly struct R5 : IRowCount { public static int Count => 5; }
+    internal readonly struct R6 : IRowCount { public static int Count => 6; }
+    internal readonly struct R7 : IRowCount { public static int Count => 7; }
+    internal readonly struct R8 : IRowCount { public static int Count => 8; }
+    internal readonly struct R9 : IRowCount { public static int Count => 9; }
+    internal readonly struct R10 : IRowCount { public static int Count => 10; }
+    internal readonly struct R11 : IRowCount { public static int Count => 11; }
+    internal readonly struct R12 : IRowCount { public static int Count => 12; }
+}

@@ -1,0 +1,234 @@
+// The LLaMA-style decoder: embeddings, L blocks of attention and gated MLP, final norm, head.
+//   h = x + O attention(rope(Q n(x)), rope(K n(x)), V n(x));   x' = h + Down (silu(Gate n(h)) * Up n(h))
+// R rows in, R rows out; what a row sees is its visibility. Refuses: batches of another shape, dropout, biases.
+
+using Ptp.Core.Autograd;
+using Ptp.Core.Paper;
+using Ptp.Core.Tensors;
+
+namespace Ptp.Core.Model;
+
+/// <summary>Rows of one call beside their vectors.</summary>
+/// <param name="Positions">RoPE position of each row, [R].</param>
+/// <param name="Visibility">What each row sees.</param>
+/// <param name="Cache">Earlier keys and values, or null.</param>
+/// <param name="CacheSlots">Where each row is stored in the cache, [R]; negative = nowhere; null = no row is.</param>
+/// <param name="GateStart">First gated row; gated rows run to the end of the call.</param>
+public sealed record CallRows(
+    int[] Positions, Visibility Visibility, KvCache? Cache = null, int[]? CacheSlots = null, int GateStart = int.MaxValue);
+
+/// <summary>A decoder-only transformer.</summary>
+public sealed class Transformer
+{
+    private readonly Parameter[][] _linears; // [L][7], order of BlockLinear
+    private readonly Parameter[] _attentionNorms;
+    private readonly Parameter[] _mlpNorms;
+    private readonly Parameter _finalNorm;
+    private readonly RopeTable _rope;
+
+    /// <summary>A model with random weights.</summary>
+    public Transformer(IBackend backend, TransformerConfig config, ulong seed)
+    {
+        Config = config.Validated();
+        Backend = backend;
+        var random = new RandomStream(seed, "weights");
+        Embeddings = new Parameter(backend, "model.embed_tokens.weight", Config.VocabularySize, Config.HiddenSize);
+        Initialise.Gaussian(Embeddings, random, 0.02);
+        _linears = new Parameter[Config.Layers][];
+        _attentionNorms = new Parameter[Config.Layers];
+        _mlpNorms = new Parameter[Config.Layers];
+        for (var layer = 0; layer < Config.Layers; layer++)
+        {
+            _linears[layer] = new Parameter[7];
+            for (var linear = BlockLinear.Query; linear <= BlockLinear.Down; linear++)
+            {
+                var (outputs, inputs) = ShapeOf(Config, linear);
+                var weight = new Parameter(backend, NameOf(layer, linear) + ".weight", outputs, inputs);
+                var isResidual = linear is BlockLinear.Output or BlockLinear.Down;
+                Initialise.Gaussian(weight, random, isResidual ? 0.02 / Math.Sqrt(2.0 * Config.Layers) : 0.02);
+                _linears[layer][(int)linear] = weight;
+            }
+
+            _attentionNorms[layer] = Gain($"model.layers.{layer}.input_layernorm.weight");
+            _mlpNorms[layer] = Gain($"model.layers.{layer}.post_attention_layernorm.weight");
+        }
+
+        _finalNorm = Gain("model.norm.weight");
+        if (!Config.TieEmbeddings)
+        {
+            Head = new Parameter(backend, "lm_head.weight", Config.VocabularySize, Config.HiddenSize);
+            Initialise.Gaussian(Head, random, 0.02);
+        }
+        else
+        {
+            Head = Embeddings;
+        }
+
+        _rope = MakeRope(backend, Config);
+    }
+
+    /// <summary>Sizes.</summary>
+    public TransformerConfig Config { get; }
+
+    /// <summary>Device.</summary>
+    public IBackend Backend { get; }
+
+    /// <summary>Token table, [V, D].</summary>
+    public Parameter Embeddings { get; }
+
+    /// <summary>Output head, [V, D]; the token table itself if tied.</summary>
+    public Parameter Head { get; }
+
+    /// <summary>Every parameter once, in the order of Hugging Face files.</summary>
+    public IEnumerable<Parameter> Parameters
+    {
+        get
+        {
+            yield return Embeddings;
+            for (var layer = 0; layer < Config.Layers; layer++)
+            {
+                foreach (var linear in _linears[layer])
+                {
+                    yield return linear;
+                }
+
+                yield return _attentionNorms[layer];
+                yield return _mlpNorms[layer];
+            }
+
+            yield return _finalNorm;
+            if (Head != Embeddings)
+            {
+                yield return Head;
+            }
+        }
+    }
+
+    /// <summary>Starts or stops training of all weights.</summary>
+    public void SetTrainable(bool trainable)
+    {
+        foreach (var parameter in Parameters)
+        {
+            parameter.SetTrainable(trainable);
+        }
+    }
+
+    /// <summary>All blocks: vectors [R, D] to hidden states [R, D] before the final norm.</summary>
+    public Variable Blocks(Tape tape, Variable x, CallRows rows, GatedLora? lora = null)
+    {
+        for (var layer = 0; layer < Config.Layers; layer++)
+        {
+            x = Block(tape, layer, x, rows, lora);
+        }
+
+        return x;
+    }
+
+    /// <summary>Final norm and head: hidden [R, D] to logits [R, V].</summary>
+    public Variable Logits(Tape tape, Variable hidden) =>
+        tape.MatMul(tape.RmsNorm(hidden, _finalNorm, Config.NormEpsilon), Head);
+
+    /// <summary>Token ids to logits [R, V].</summary>
+    public Variable Forward(Tape tape, int[] ids, CallRows rows)
+    {
+        var x = tape.Empty(ids.Length, Config.HiddenSize);
+        tape.Embedding(Embeddings, ids, x);
+        return Logits(tape, Blocks(tape, x, rows));
+    }
+
+    /// <summary>[outputs, inputs] of a linear map.</summary>
+    public static (int Outputs, int Inputs) ShapeOf(TransformerConfig config, BlockLinear linear) => linear switch
+    {
+        BlockLinear.Query => (config.QueryWidth, config.HiddenSize),
+        BlockLinear.Key or BlockLinear.Value => (config.KeyValueWidth, config.HiddenSize),
+        BlockLinear.Output => (config.HiddenSize, config.QueryWidth),
+        BlockLinear.Gate or BlockLinear.Up => (config.IntermediateSize, config.HiddenSize),
+        _ => (config.HiddenSize, config.IntermediateSize),
+    };
+
+    /// <summary>Hugging Face name of a linear map, without ".weight".</summary>
+    public static string NameOf(int layer, BlockLinear linear) => $"model.layers.{layer}." + linear switch
+    {
+        BlockLinear.Query => "self_attn.q_proj",
+        BlockLinear.Key => "self_attn.k_proj",
+        BlockLinear.Value => "self_attn.v_proj",
+        BlockLinear.Output => "self_attn.o_proj",
+        BlockLinear.Gate => "mlp.gate_proj",
+        BlockLinear.Up => "mlp.up_proj",
+        _ => "mlp.down_proj",
+    };
+
+    private Variable Block(Tape tape, int layer, Variable x, CallRows rows, GatedLora? lora)
+    {
+        var h = tape.Add(x, Attend(tape, layer, tape.RmsNorm(x, _attentionNorms[layer], Config.NormEpsilon), rows, lora));
+        return tape.Add(h, Mlp(tape, layer, tape.RmsNorm(h, _mlpNorms[layer], Config.NormEpsilon), rows, lora));
+    }
+
+    private Variable Attend(Tape tape, int layer, Variable x, CallRows rows, GatedLora? lora)
+    {
+        var q = Linear(tape, layer, BlockLinear.Query, x, rows, lora);
+        var k = Linear(tape, layer, BlockLinear.Key, x, rows, lora);
+        var v = Linear(tape, layer, BlockLinear.Value, x, rows, lora);
+        tape.Rope(q, _rope, rows.Positions);
+        tape.Rope(k, _rope, rows.Positions);
+        var cache = rows.Cache is null ? default : rows.Cache[layer];
+        var heads = new HeadShape(Config.Heads, Config.KeyValueHeads, Config.HeadSize);
+        var mixed = tape.Attention(q, k, v, cache, rows.Visibility, heads);
+        if (rows.CacheSlots is not null)
+        {
+            Backend.Scatter(k.Value, rows.CacheSlots, cache.Keys!);
+            Backend.Scatter(v.Value, rows.CacheSlots, cache.Values!);
+        }
+
+        return Linear(tape, layer, BlockLinear.Output, mixed, rows, lora);
+    }
+
+    private Variable Mlp(Tape tape, int layer, Variable x, CallRows rows, GatedLora? lora)
+    {
+        var gate = Linear(tape, layer, BlockLinear.Gate, x, rows, lora);
+        var up = Linear(tape, layer, BlockLinear.Up, x, rows, lora);
+        return Linear(tape, layer, BlockLinear.Down, tape.SwiGlu(gate, up), rows, lora);
+    }
+
+    private Variable Linear(
+        Tape tape, int layer, BlockLinear linear, Variable x, CallRows rows, GatedLora? lora)
+    {
+        var y = tape.MatMul(x, _linears[layer][(int)linear]);
+        var gated = x.Value.Rows - rows.GateStart;
+        if (lora is not null && gated > 0)
+        {
+            lora.AddTo(tape, layer, linear, x.Slice(rows.GateStart, gated), y.Slice(rows.GateStart, gated));
+        }
+
+        return y;
+    }
+
+    private Parameter Gain(string name)
+    {
+        var gain = new Parameter(Backend, name, 1, Config.HiddenSize, isVector: true);
+        Initialise.Constant(gain, 1f);
+        return gain;
+    }
+
+    private static RopeTable MakeRope(IBackend backend, TransformerConfig config)
+    {
+        var half = config.HeadSize / 2;
+        var cosine = new float[config.MaxContext * half];
+        var sine = new float[cosine.Length];
+        for (var position = 0; position < config.MaxContext; position++)
+        {
+            for (var i = 0; i < half; i++)
+            {
+                var angle = position * Math.Pow(config.RopeTheta, -2.0 * i / config.HeadSize);
+                (sine[position * half + i], cosine[position * half + i]) =
+                    ((float)Math.Sin(angle), (float)Math.Cos(angle));
+            }
+        }
+
+        var table = new RopeTable(
+            backend.Allocate(config.MaxContext, half), backend.Allocate(config.MaxContext, half));
+        backend.Upload(cosine, table.Cosine);
+        backend.Upload(sine, table.Sine);
+        return table;
+    }
+}
