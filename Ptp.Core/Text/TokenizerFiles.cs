@@ -1,0 +1,98 @@
+// Finds out which form a tokenizer file or folder has, reads it, and turns every way of damage into one kind of error.
+// Sizes are checked before anything is allocated for them.
+// Refuses missing files, files beyond 256 MiB, and forms that nothing here reads.
+
+using System.Text.Json;
+
+namespace Ptp.Core.Text;
+
+/// <summary>Loading by path, and what all readers share.</summary>
+internal static class TokenizerFiles
+{
+    /// <summary>Largest vocabulary that is read or trained.</summary>
+    public const int MaxVocabulary = 1 << 21;
+
+    private const long MaxFileBytes = 256L << 20;
+
+    public static Tokenizer Load(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        if (Directory.Exists(path))
+        {
+            return LoadFolder(path);
+        }
+
+        return Path.GetExtension(path) switch
+        {
+            ".json" => TokenizerJson.Read(Bytes(path), path),
+            _ => throw new PtpException(
+                "Load a tokenizer", $"'{path}'", "tokenizer.json, or a folder with one",
+                "Convert the tokenizer to tokenizer.json."),
+        };
+    }
+
+    private static Tokenizer LoadFolder(string folder)
+    {
+        var json = Path.Combine(folder, "tokenizer.json");
+        Guard.Require(
+            File.Exists(json), "Load a tokenizer", $"the folder '{folder}' without a tokenizer",
+            "tokenizer.json", "Put the tokenizer beside the model, or name its file.");
+        return TokenizerJson.Read(Bytes(json), json);
+    }
+
+    /// <summary>The whole file, if it is there and of a sane size.</summary>
+    public static byte[] Bytes(string path)
+    {
+        Guard.Require(File.Exists(path), "Load a tokenizer", $"'{path}', which is not there", "an existing file", "Check the path.");
+        try
+        {
+            var length = new FileInfo(path).Length;
+            Guard.Require(
+                length <= MaxFileBytes, "Load a tokenizer", $"'{path}' of {length} bytes", $"at most {MaxFileBytes} bytes",
+                "Check that it is a tokenizer.");
+            return File.ReadAllBytes(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new PtpException("Load a tokenizer", $"'{path}': {e.Message}", "a readable file", "Check its permissions.", e);
+        }
+    }
+
+    /// <summary>Runs a reader of JSON; whatever the JSON does to it becomes the four-part error.</summary>
+    public static T ReadJson<T>(byte[] bytes, string source, Func<JsonElement, T> read)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(bytes, new JsonDocumentOptions { AllowDuplicateProperties = false });
+            return read(document.RootElement);
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or KeyNotFoundException)
+        {
+            throw Damaged(source, e.Message, "well-formed JSON with the fields of a tokenizer", e);
+        }
+    }
+
+    /// <summary>The error for a damaged file.</summary>
+    public static PtpException Damaged(string source, string received, string expected, Exception? inner = null) =>
+        new("Read a tokenizer", $"'{source}': {received}", expected, "Get an undamaged copy of the file.", inner);
+
+    /// <summary>Writes a file under a temporary name and renames it.</summary>
+    public static void WriteWhole(string path, Action<Stream> write)
+    {
+        var temporary = path + ".tmp";
+        try
+        {
+            using (var stream = File.Create(temporary))
+            {
+                write(stream);
+            }
+
+            File.Move(temporary, path, overwrite: true);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            File.Delete(temporary);
+            throw new PtpException("Write a tokenizer", $"'{path}': {e.Message}", "a place to write to", "Check path and space.", e);
+        }
+    }
+}
