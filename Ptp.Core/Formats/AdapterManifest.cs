@@ -1,0 +1,160 @@
+// What a PTP adapter says about itself: its base model, its slots and embedding, the law it was trained for.
+// Source: the adapter folder of this project, ptp_adapter.json.
+// Refuses: other versions and kinds, values out of range, another base model, another law.
+
+using System.Globalization;
+using System.Text.Json;
+
+namespace Ptp.Core.Formats;
+
+/// <summary>The content of ptp_adapter.json.</summary>
+public sealed record AdapterManifest
+{
+    /// <summary>The kind that adds gated low-rank products to the base model's own matrices.</summary>
+    public const string GatedLora = "gated-lora";
+
+    /// <summary>The kind that is a small model of its own.</summary>
+    public const string Student = "student";
+
+    /// <summary>The version of the format that this code writes and reads.</summary>
+    public const int CurrentVersion = 1;
+
+    /// <summary>Version of the format.</summary>
+    public int FormatVersion { get; init; } = CurrentVersion;
+
+    /// <summary><see cref="ModelFolder.Fingerprint"/> of the base model.</summary>
+    public required string BaseFingerprint { get; init; }
+
+    /// <summary>The base model's name, for messages.</summary>
+    public required string BaseName { get; init; }
+
+    /// <summary><see cref="GatedLora"/> or <see cref="Student"/>.</summary>
+    public required string Kind { get; init; }
+
+    /// <summary>N, tokens proposed in one call.</summary>
+    public required int Slots { get; init; }
+
+    /// <summary>Rank of the low-rank products; 0 for a student.</summary>
+    public int Rank { get; init; }
+
+    /// <summary>s of s * B(Ax).</summary>
+    public double Scale { get; init; } = 1;
+
+    /// <summary>How an auxiliary enters, such as "binary-float", "fixed-point", "linear:3" or "constant".</summary>
+    public required string Embedding { get; init; }
+
+    /// <summary>How an auxiliary picks a token of a law.</summary>
+    public string PickRule { get; init; } = "inverse-cdf";
+
+    /// <summary>Temperature of the law it was trained for.</summary>
+    public double Temperature { get; init; } = 1;
+
+    /// <summary>Top-k of that law; 0 keeps all tokens.</summary>
+    public int TopK { get; init; }
+
+    /// <summary>Top-p of that law; 1 keeps all tokens.</summary>
+    public double TopP { get; init; } = 1;
+
+    /// <summary>Optimiser steps it was trained for.</summary>
+    public long TrainedSteps { get; init; }
+
+    /// <summary>D of a student.</summary>
+    public int? HiddenSize { get; init; }
+
+    /// <summary>Throws unless the model at hand is the base this adapter was trained on.</summary>
+    /// <param name="fingerprint"><see cref="ModelFolder.Fingerprint"/> of the model at hand.</param>
+    public void CheckBase(string fingerprint) => Guard.Require(
+        string.Equals(fingerprint, BaseFingerprint, StringComparison.OrdinalIgnoreCase), "Use an adapter",
+        $"a base model with fingerprint {fingerprint}", $"{BaseFingerprint} ({BaseName}), which it was trained on",
+        "Load that model, or train an adapter for this one with 'ptp distill'.");
+
+    /// <summary>Throws unless the law at hand is the one this adapter was trained for.</summary>
+    /// <param name="temperature">Temperature at hand.</param>
+    /// <param name="topK">Top-k at hand.</param>
+    /// <param name="topP">Top-p at hand.</param>
+    public void CheckLaw(double temperature, int topK, double topP) => Guard.Require(
+        temperature.Equals(Temperature) && topK == TopK && topP.Equals(TopP), "Use an adapter",
+        $"the law {Law(temperature, topK, topP)}", $"the law it was trained for, {Law(Temperature, TopK, TopP)}",
+        "Ask for that law, or train an adapter for this one with 'ptp distill'.");
+
+    /// <summary>This manifest, checked.</summary>
+    /// <param name="asked">The operation, for messages.</param>
+    public AdapterManifest Validated(string asked = "Check an adapter")
+    {
+        Require(FormatVersion == CurrentVersion, asked, "format_version", Text(FormatVersion), Text(CurrentVersion));
+        Require(BaseFingerprint is { Length: > 0 and <= 128 }, asked, "base_fingerprint", BaseFingerprint, "a fingerprint");
+        Require(BaseName is not null, asked, "base_name", BaseName, "a text");
+        Require(Kind is GatedLora or Student, asked, "kind", Kind, $"{GatedLora} or {Student}");
+        Require(Slots is >= 1 and <= 4096, asked, "slots", Text(Slots), "a number from 1 to 4096");
+        Require(Rank <= 1 << 16 && Rank >= (Kind == GatedLora ? 1 : 0), asked, "rank", Text(Rank),
+            Kind == GatedLora ? "a number from 1 to 65536" : "0 or more");
+        Require(double.IsFinite(Scale), asked, "scale", Guard.Text(Scale), "a finite number");
+        Require(!string.IsNullOrWhiteSpace(Embedding), asked, "embedding", Embedding, "the name of an embedding");
+        Require(PickRule == "inverse-cdf", asked, "pick_rule", PickRule, "inverse-cdf");
+        Require(double.IsFinite(Temperature) && Temperature >= 0, asked, "temperature", Guard.Text(Temperature), "0 or more");
+        Require(TopK >= 0, asked, "top_k", Text(TopK), "0 or more");
+        Require(TopP is > 0 and <= 1, asked, "top_p", Guard.Text(TopP), "a number in (0, 1]");
+        Require(TrainedSteps >= 0, asked, "trained_steps", Text(TrainedSteps), "0 or more");
+        Require(HiddenSize is null or > 0, asked, "hidden_size", Text(HiddenSize ?? 0), "1 or more");
+        return this;
+    }
+
+    /// <summary>Parses the bytes of ptp_adapter.json.</summary>
+    internal static AdapterManifest From(JsonFile json, string asked)
+    {
+        var version = json.Int("format_version"); // before the rest, which another version may spell differently
+        Require(version == CurrentVersion, asked, "format_version", Text(version), Text(CurrentVersion));
+        return new AdapterManifest
+        {
+            FormatVersion = version,
+            BaseFingerprint = json.String("base_fingerprint"),
+            BaseName = json.String("base_name"),
+            Kind = json.String("kind"),
+            Slots = json.Int("slots"),
+            Rank = json.Int("rank"),
+            Scale = json.Number("scale"),
+            Embedding = json.String("embedding"),
+            PickRule = json.String("pick_rule"),
+            Temperature = json.Number("temperature"),
+            TopK = json.Int("top_k"),
+            TopP = json.Number("top_p"),
+            TrainedSteps = json.Long("trained_steps"),
+            HiddenSize = json.Find("hidden_size") is null ? null : json.Int("hidden_size"),
+        }.Validated(asked);
+    }
+
+    /// <summary>Writes ptp_adapter.json.</summary>
+    internal void WriteTo(Stream stream)
+    {
+        using var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true });
+        json.WriteStartObject();
+        json.WriteNumber("format_version", FormatVersion);
+        json.WriteString("base_fingerprint", BaseFingerprint);
+        json.WriteString("base_name", BaseName);
+        json.WriteString("kind", Kind);
+        json.WriteNumber("slots", Slots);
+        json.WriteNumber("rank", Rank);
+        json.WriteNumber("scale", Scale);
+        json.WriteString("embedding", Embedding);
+        json.WriteString("pick_rule", PickRule);
+        json.WriteNumber("temperature", Temperature);
+        json.WriteNumber("top_k", TopK);
+        json.WriteNumber("top_p", TopP);
+        json.WriteNumber("trained_steps", TrainedSteps);
+        if (HiddenSize is { } width)
+        {
+            json.WriteNumber("hidden_size", width);
+        }
+
+        json.WriteEndObject();
+    }
+
+    private static string Law(double temperature, int topK, double topP) =>
+        $"(temperature {Guard.Text(temperature)}, top-k {Text(topK)}, top-p {Guard.Text(topP)})";
+
+    private static string Text(long value) => value.ToString(CultureInfo.InvariantCulture);
+
+    private static void Require(bool ok, string asked, string name, string? value, string expected) =>
+        Guard.Require(ok, asked, $"{name} = {value ?? "null"}", expected,
+            "Use a folder that this version of ptp wrote, or train the adapter again.");
+}
