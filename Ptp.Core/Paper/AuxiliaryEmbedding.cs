@@ -1,0 +1,156 @@
+// Features of u, the fixed half of its embedding: the learned half is a table [D, F] that multiplies them.
+// binary-float (the paper's final choice), fixed-point, linear:n (n learned knots), constant (independent slots).
+// Refuses: unknown names, fewer than two knots, buffers of another length.
+
+using System.Globalization;
+
+namespace Ptp.Core.Paper;
+
+/// <summary>Turns the numbers of a slot into F features.</summary>
+[Paper("Auxiliary embedding")]
+public abstract class AuxiliaryEmbedding
+{
+    /// <summary>The embedding as options and files name it.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>F, the number of features.</summary>
+    /// <param name="numbersPerToken">Numbers of one slot.</param>
+    public abstract int FeatureCount(int numbersPerToken);
+
+    /// <summary>Writes the features of one slot.</summary>
+    /// <param name="u">The slot's numbers, in [0, 1).</param>
+    /// <param name="features">Receives <see cref="FeatureCount"/> numbers, [F].</param>
+    public void Features(ReadOnlySpan<float> u, Span<float> features)
+    {
+        if (features.Length != FeatureCount(u.Length))
+        {
+            throw new PtpException(
+                "Embed auxiliaries", $"{u.Length} numbers and {features.Length} features",
+                $"{FeatureCount(u.Length)} features for {u.Length} numbers", "Size the buffer by FeatureCount.");
+        }
+
+        foreach (var number in u)
+        {
+            Guard.UnitInterval(number, "Embed auxiliaries");
+        }
+
+        Write(u, features);
+    }
+
+    /// <summary>Writes the features; sizes and range are checked.</summary>
+    /// <param name="u">The slot's numbers.</param>
+    /// <param name="features">Their features, [F].</param>
+    protected abstract void Write(ReadOnlySpan<float> u, Span<float> features);
+
+    /// <summary>The embedding of a name.</summary>
+    /// <param name="name">"binary-float", "fixed-point", "linear:n" or "constant".</param>
+    public static AuxiliaryEmbedding Parse(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        return name switch
+        {
+            "binary-float" => new BinaryFloatEmbedding(),
+            "fixed-point" => new FixedPointEmbedding(),
+            "constant" => new ConstantEmbedding(),
+            _ when name.StartsWith("linear:", StringComparison.Ordinal)
+                && int.TryParse(name.AsSpan(7), NumberStyles.None, CultureInfo.InvariantCulture, out var knots)
+                && knots is >= 2 and <= 4096 => new LinearEmbedding(knots),
+            _ => throw new PtpException(
+                "Choose an auxiliary embedding", $"'{name}'",
+                "binary-float, fixed-point, constant, or linear:n with n from 2 to 4096", "Name one of this list."),
+        };
+    }
+}
+
+/// <summary>The 32 IEEE bits of u as 0 and 1, most significant first, and a constant 1 for the bias.</summary>
+public sealed class BinaryFloatEmbedding : AuxiliaryEmbedding
+{
+    private const int Bits = 32;
+
+    /// <inheritdoc/>
+    public override string Name => "binary-float";
+
+    /// <inheritdoc/>
+    public override int FeatureCount(int numbersPerToken) => numbersPerToken * (Bits + 1);
+
+    /// <inheritdoc/>
+    protected override void Write(ReadOnlySpan<float> u, Span<float> features)
+    {
+        for (var j = 0; j < u.Length; j++)
+        {
+            var word = BitConverter.SingleToUInt32Bits(u[j] + 0f); // -0 has the bits of +0
+            var own = features.Slice(j * (Bits + 1), Bits + 1);
+            for (var bit = 0; bit < Bits; bit++)
+            {
+                own[bit] = (word >> (Bits - 1 - bit)) & 1;
+            }
+
+            own[Bits] = 1f;
+        }
+    }
+}
+
+/// <summary>The 24 binary digits of u as -1 and +1, first digit first, and a constant 1 for the bias.</summary>
+public sealed class FixedPointEmbedding : AuxiliaryEmbedding
+{
+    private const int Digits = 24;
+
+    /// <inheritdoc/>
+    public override string Name => "fixed-point";
+
+    /// <inheritdoc/>
+    public override int FeatureCount(int numbersPerToken) => numbersPerToken * (Digits + 1);
+
+    /// <inheritdoc/>
+    protected override void Write(ReadOnlySpan<float> u, Span<float> features)
+    {
+        for (var j = 0; j < u.Length; j++)
+        {
+            var word = (uint)(u[j] * Cell.Grid);
+            var own = features.Slice(j * (Digits + 1), Digits + 1);
+            for (var digit = 0; digit < Digits; digit++)
+            {
+                own[digit] = ((word >> (Digits - 1 - digit)) & 1) != 0 ? 1f : -1f;
+            }
+
+            own[Digits] = 1f;
+        }
+    }
+}
+
+/// <summary>Weights of linear interpolation between n learned knots, evenly spaced over [0, 1].</summary>
+/// <param name="knots">n, at least 2.</param>
+public sealed class LinearEmbedding(int knots) : AuxiliaryEmbedding
+{
+    /// <inheritdoc/>
+    public override string Name => $"linear:{knots}";
+
+    /// <inheritdoc/>
+    public override int FeatureCount(int numbersPerToken) => numbersPerToken * knots;
+
+    /// <inheritdoc/>
+    protected override void Write(ReadOnlySpan<float> u, Span<float> features)
+    {
+        features.Clear();
+        for (var j = 0; j < u.Length; j++)
+        {
+            var place = (double)u[j] * (knots - 1); // double: a float product could round up onto the last knot
+            var left = (int)place;
+            features[j * knots + left] = (float)(1 - (place - left));
+            features[j * knots + left + 1] = (float)(place - left);
+        }
+    }
+}
+
+/// <summary>One feature, always 1: every slot looks alike. The baseline of independent predictions.</summary>
+public sealed class ConstantEmbedding : AuxiliaryEmbedding
+{
+    /// <inheritdoc/>
+    public override string Name => "constant";
+
+    /// <inheritdoc/>
+    public override int FeatureCount(int numbersPerToken) => 1;
+
+    /// <inheritdoc/>
+    protected override void Write(ReadOnlySpan<float> u, Span<float> features) => features[0] = 1f;
+}

@@ -1,0 +1,63 @@
+// How numbers become a token, and how a known token becomes numbers again: the two directions of one rule.
+// inverse-cdf is the paper's rule (Pick and Cell, one number per token).
+// Refuses: names it does not know.
+
+using Ptp.Core.Training;
+
+namespace Ptp.Core.Paper;
+
+/// <summary>A deterministic choice of a token from uniform numbers and a law; its law is exactly the given one.</summary>
+public abstract class PickRule
+{
+    /// <summary>The rule as options and files name it.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>How many uniform numbers one token takes.</summary>
+    /// <param name="vocabularySize">V.</param>
+    public abstract int NumbersPerToken(int vocabularySize);
+
+    /// <summary>The token that the numbers choose.</summary>
+    /// <param name="u">Numbers in [0, 1), one per <see cref="NumbersPerToken"/>.</param>
+    /// <param name="law">Probabilities, [V].</param>
+    public abstract int Pick(ReadOnlySpan<float> u, ReadOnlySpan<float> law);
+
+    /// <summary>Numbers that choose the given token; false if no numbers of the grid do.</summary>
+    /// <param name="token">An id below V.</param>
+    /// <param name="law">Probabilities, [V].</param>
+    /// <param name="noise">Where in the cell.</param>
+    /// <param name="beta">Shape of the noise: Beta(beta, beta), 1 is uniform.</param>
+    /// <param name="u">Receives the numbers.</param>
+    public abstract bool TryDraw(
+        int token, ReadOnlySpan<float> law, RandomStream noise, double beta, Span<float> u);
+
+    /// <summary>The rule of a name.</summary>
+    /// <param name="name">"inverse-cdf".</param>
+    public static PickRule Parse(string name) => name switch
+    {
+        "inverse-cdf" => InverseCdf.Instance,
+        _ => throw new PtpException(
+            "Choose a pick rule", $"'{name}'", "inverse-cdf", "Name a rule of this list."),
+    };
+}
+
+/// <summary>The paper's rule: one number, cells in id order.</summary>
+[Paper("Eq. 2")]
+public sealed class InverseCdf : PickRule
+{
+    /// <summary>The rule; it has no state.</summary>
+    public static InverseCdf Instance { get; } = new();
+
+    /// <inheritdoc/>
+    public override string Name => "inverse-cdf";
+
+    /// <inheritdoc/>
+    public override int NumbersPerToken(int vocabularySize) => 1;
+
+    /// <inheritdoc/>
+    public override int Pick(ReadOnlySpan<float> u, ReadOnlySpan<float> law) => Paper.Pick.Token(u[0], law);
+
+    /// <inheritdoc/>
+    public override bool TryDraw(
+        int token, ReadOnlySpan<float> law, RandomStream noise, double beta, Span<float> u) =>
+        Cell.TryDraw(token, law, BetaNoise.Sample(beta, noise), out u[0]);
+}

@@ -1,0 +1,74 @@
+// Named, independent, counter-based random streams for everything that is not u: initial weights, data order, noise.
+// The n-th number is a function of (seed, name, n), so the state of a stream is one counter that checkpoints can store.
+// Not here: u, which is addressed by index (see Auxiliaries), and cryptographic strength.
+
+using System.Diagnostics.CodeAnalysis;
+
+namespace Ptp.Core.Training;
+
+/// <summary>A stream of random numbers. Equal seed and name give equal numbers; different names are independent.</summary>
+[SuppressMessage("Naming", "CA1711", Justification = "A stream of numbers is what it is; no System.IO.Stream is meant.")]
+public sealed class RandomStream
+{
+    private const ulong Gamma = 0x9e3779b97f4a7c15;
+
+    private readonly ulong first;
+    private readonly ulong second;
+
+    /// <summary>Opens the stream at its beginning.</summary>
+    /// <param name="seed">The seed of the run.</param>
+    /// <param name="name">What the stream is for, for example "data order".</param>
+    public RandomStream(ulong seed, string name)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        var hash = 14695981039346656037UL; // FNV-1a over UTF-16 units; string.GetHashCode differs between runs
+        foreach (var letter in name)
+        {
+            hash = (hash ^ letter) * 1099511628211UL;
+        }
+
+        first = Mix(seed + Gamma) ^ Mix(hash);
+        second = Mix(first + Mix(hash + Gamma));
+    }
+
+    /// <summary>How many 64-bit words were drawn. Set it to resume a stream.</summary>
+    public ulong Position { get; set; }
+
+    /// <summary>64 random bits.</summary>
+    public ulong NextBits() => Mix(Mix(first + ++Position * Gamma) ^ second);
+
+    /// <summary>A number in [0, 1), a multiple of 2^-53.</summary>
+    public double NextDouble() => (NextBits() >> 11) * (1.0 / (1UL << 53));
+
+    /// <summary>A whole number in [0, bound), without bias.</summary>
+    /// <param name="bound">At least 1.</param>
+    public int NextInt(int bound)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(bound, 1);
+        var limit = ulong.MaxValue - ulong.MaxValue % (ulong)bound;
+        ulong bits;
+        do
+        {
+            bits = NextBits();
+        }
+        while (bits >= limit);
+
+        return (int)(bits % (ulong)bound);
+    }
+
+    /// <summary>A standard normal number (Box and Muller; two words each, so that the counter is the whole state).</summary>
+    public double NextGaussian()
+    {
+        var radius = Math.Sqrt(-2 * Math.Log(1 - NextDouble()));
+        return radius * Math.Cos(2 * Math.PI * NextDouble());
+    }
+
+    /// <summary>A bijective mixer of 64 bits: each input bit flips each output bit with probability near one half.</summary>
+    /// <param name="bits">Any word.</param>
+    internal static ulong Mix(ulong bits)
+    {
+        bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9;
+        bits = (bits ^ (bits >> 27)) * 0x94d049bb133111eb;
+        return bits ^ (bits >> 31);
+    }
+}
