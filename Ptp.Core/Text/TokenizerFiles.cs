@@ -34,10 +34,14 @@ internal static class TokenizerFiles
     private static Tokenizer LoadFolder(string folder)
     {
         var json = Path.Combine(folder, "tokenizer.json");
-        Guard.Require(
-            File.Exists(json), "Load a tokenizer", $"the folder '{folder}' without a tokenizer",
-            "tokenizer.json", "Put the tokenizer beside the model, or name its file.");
-        return TokenizerJson.Read(Bytes(json), json);
+        var vocabulary = Path.Combine(folder, "vocab.json");
+        var merges = Path.Combine(folder, "merges.txt");
+        return File.Exists(json) ? TokenizerJson.Read(Bytes(json), json)
+            : File.Exists(vocabulary) && File.Exists(merges) ? Gpt2Files.Read(Bytes(vocabulary), Bytes(merges), folder)
+            : throw new PtpException(
+                "Load a tokenizer", $"the folder '{folder}' without a tokenizer",
+                "tokenizer.json, or vocab.json and merges.txt",
+                "Put the tokenizer beside the model, or name its file.");
     }
 
     /// <summary>The whole file, if it is there and of a sane size.</summary>

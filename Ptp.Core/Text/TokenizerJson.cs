@@ -20,14 +20,13 @@ internal static class TokenizerJson
         RequireType(split, "ByteLevel", "pre_tokenizer", source);
         Require(!Flag(split, "add_prefix_space") && Flag(split, "use_regex", absent: true), source, "ByteLevel options", "no prefix space, and its own pattern");
         var added = ReadAdded(root, source);
-        return ReadByteLevel(model.GetProperty("vocab"), Merges(model.GetProperty("merges"), source), added, source);
+        return ReadByteLevel(ReadVocabulary(model.GetProperty("vocab"), source), Merges(model.GetProperty("merges"), source), added, source);
     }
 
-    /// <summary>Builds the tokenizer from a vocabulary object and pairs of byte alphabet strings.</summary>
+    /// <summary>Builds the tokenizer from a vocabulary and pairs of byte alphabet strings.</summary>
     public static ByteLevelBpe ReadByteLevel(
-        JsonElement vocabulary, IEnumerable<(string Left, string Right)> pairs, IReadOnlyList<AddedToken> added, string source)
+        Dictionary<string, int> ids, IEnumerable<(string Left, string Right)> pairs, IReadOnlyList<AddedToken> added, string source)
     {
-        var ids = ReadVocabulary(vocabulary, source);
         var size = Math.Max(ids.Values.Append(-1).Max(), added.Select(t => t.Id).Append(-1).Max()) + 1;
         var tokens = new byte[size][];
         Array.Fill(tokens, []);
@@ -56,7 +55,8 @@ internal static class TokenizerJson
         return new ByteLevelBpe(tokens, merges, added);
     }
 
-    private static Dictionary<string, int> ReadVocabulary(JsonElement vocabulary, string source)
+    /// <summary>An object of strings and ids.</summary>
+    public static Dictionary<string, int> ReadVocabulary(JsonElement vocabulary, string source)
     {
         var ids = new Dictionary<string, int>(StringComparer.Ordinal);
         foreach (var entry in vocabulary.EnumerateObject())
