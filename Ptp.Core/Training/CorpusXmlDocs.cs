@@ -113,6 +113,11 @@ public static class CorpusXmlDocs
             {
                 Damaged++;
             }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                throw new PtpException("Read XML documentation", $"'{path}': {e.Message}", "a readable file",
+                    "Check its permissions.", e);
+            }
         }
 
         public void Add(XDocument file)
