@@ -22,16 +22,16 @@ public sealed class LogitsTransform
     private const int Groups = 512;
     private const int Bins = 512;
 
-    private readonly int vocabularySize;
-    private readonly bool greedy;
-    private readonly bool truncates;
-    private readonly int topK;
-    private readonly double topP;
-    private readonly double temperature;
-    private readonly float inverseTemperature;
-    private readonly float[] groupMaxima;
-    private readonly ulong[] keys;
-    private readonly double[] binMass;
+    private readonly int _vocabularySize;
+    private readonly bool _greedy;
+    private readonly bool _truncates;
+    private readonly int _topK;
+    private readonly double _topP;
+    private readonly double _temperature;
+    private readonly float _inverseTemperature;
+    private readonly float[] _groupMaxima;
+    private readonly ulong[] _keys;
+    private readonly double[] _binMass;
 
     /// <summary>Prepares the function for rows of one size.</summary>
     /// <param name="options">Temperature, top-k, top-p.</param>
@@ -43,18 +43,18 @@ public sealed class LogitsTransform
             vocabularySize > 0, "Prepare the sampling law", $"a vocabulary of {vocabularySize}", "at least one token",
             "Pass the model's vocabulary size.");
         Options = options.Validated();
-        this.vocabularySize = vocabularySize;
-        greedy = options.Temperature == 0;
-        topK = options.TopK == 0 ? vocabularySize : Math.Min(options.TopK, vocabularySize);
-        topP = options.TopP;
-        truncates = !greedy && (topK < vocabularySize || topP < 1);
+        _vocabularySize = vocabularySize;
+        _greedy = options.Temperature == 0;
+        _topK = options.TopK == 0 ? vocabularySize : Math.Min(options.TopK, vocabularySize);
+        _topP = options.TopP;
+        _truncates = !_greedy && (_topK < vocabularySize || _topP < 1);
 
         // Beyond these bounds a law of float logits no longer changes, and 0 * infinity cannot arise.
-        temperature = Math.Clamp(options.Temperature, 1e-30, 1e30);
-        inverseTemperature = (float)(1 / temperature);
-        groupMaxima = truncates ? new float[Groups] : [];
-        keys = truncates ? new ulong[vocabularySize] : [];
-        binMass = truncates ? new double[Bins] : [];
+        _temperature = Math.Clamp(options.Temperature, 1e-30, 1e30);
+        _inverseTemperature = (float)(1 / _temperature);
+        _groupMaxima = _truncates ? new float[Groups] : [];
+        _keys = _truncates ? new ulong[vocabularySize] : [];
+        _binMass = _truncates ? new double[Bins] : [];
     }
 
     /// <summary>What the law was asked to be.</summary>
@@ -65,26 +65,26 @@ public sealed class LogitsTransform
     /// <param name="law">Receives probabilities, [V]; may be the same memory as <paramref name="logits"/>.</param>
     public void ToLaw(ReadOnlySpan<float> logits, Span<float> law)
     {
-        if (logits.Length != vocabularySize || law.Length != vocabularySize)
+        if (logits.Length != _vocabularySize || law.Length != _vocabularySize)
         {
             throw new PtpException(
-                "Turn logits into a law", $"rows of {logits.Length} and {law.Length}", $"rows of {vocabularySize}",
+                "Turn logits into a law", $"rows of {logits.Length} and {law.Length}", $"rows of {_vocabularySize}",
                 "Build the LogitsTransform with the model's vocabulary size.");
         }
 
         var highest = Highest(logits);
-        if (greedy)
+        if (_greedy)
         {
             var best = logits.IndexOf(highest); // the first one: ties go to the lowest id
             law.Clear();
             law[best] = 1f;
         }
-        else if (!truncates)
+        else if (!_truncates)
         {
             var sum = Weights(logits, law, highest, store: true);
             Scale(law, (float)(1 / sum));
         }
-        else if (topK < vocabularySize)
+        else if (_topK < _vocabularySize)
         {
             TopKThenTopP(logits, law, highest);
         }
@@ -144,7 +144,7 @@ public sealed class LogitsTransform
         ref var source = ref MemoryMarshal.GetReference(logits);
         ref var target = ref MemoryMarshal.GetReference(weights);
         var shift = Vector512.Create(highest);
-        var scale = Vector512.Create(inverseTemperature);
+        var scale = Vector512.Create(_inverseTemperature);
         var low = Vector512<double>.Zero;
         var high = Vector512<double>.Zero;
         var i = 0;
@@ -176,7 +176,7 @@ public sealed class LogitsTransform
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private float Weight(float logit, float highest) => FastMath.Exp((logit - highest) * inverseTemperature);
+    private float Weight(float logit, float highest) => FastMath.Exp((logit - highest) * _inverseTemperature);
 
     private static void Scale(Span<float> law, float factor) =>
         System.Numerics.Tensors.TensorPrimitives.Multiply(law, factor, law);
@@ -185,9 +185,9 @@ public sealed class LogitsTransform
     {
         var candidates = Collect(logits, KthBound(logits));
         candidates.Sort();
-        var count = Math.Min(topK, candidates.Length);
+        var count = Math.Min(_topK, candidates.Length);
         var kept = candidates[..count];
-        if (topP < 1)
+        if (_topP < 1)
         {
             var total = 0.0;
             foreach (var key in kept)
@@ -195,7 +195,7 @@ public sealed class LogitsTransform
                 total += Weight(LogitOf(key), highest);
             }
 
-            kept = kept[..Prefix(kept, 0, topP * total, highest)];
+            kept = kept[..Prefix(kept, 0, _topP * total, highest)];
         }
 
         Keep(kept, law, highest);
@@ -207,24 +207,24 @@ public sealed class LogitsTransform
 
         // Ids lighter than (1 - p) S / (2 V) weigh less than (1 - p) S together, so all of them lie beyond the nucleus;
         // the factor 2 is room for rounding.
-        var range = temperature * Math.Log(2 * vocabularySize / ((1 - topP) * total));
+        var range = _temperature * Math.Log(2 * _vocabularySize / ((1 - _topP) * total));
         var candidates = Collect(logits, (float)Math.Max(highest - range, float.MinValue));
 
         // One pass sorts by bin of equal width; only the bin in which the mass is reached is then sorted exactly.
-        Array.Clear(binMass);
+        Array.Clear(_binMass);
         var scale = Math.Max((float)(Bins / range), 1e-37f);
         foreach (var key in candidates)
         {
             var logit = LogitOf(key);
-            binMass[Bin(logit, highest, scale)] += Weight(logit, highest);
+            _binMass[Bin(logit, highest, scale)] += Weight(logit, highest);
         }
 
-        var needed = topP * total;
+        var needed = _topP * total;
         var before = 0.0;
         var last = 0;
-        while (last < Bins - 1 && before + binMass[last] < needed)
+        while (last < Bins - 1 && before + _binMass[last] < needed)
         {
-            before += binMass[last++];
+            before += _binMass[last++];
         }
 
         var inner = 0;
@@ -292,13 +292,13 @@ public sealed class LogitsTransform
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private float KthBound(ReadOnlySpan<float> logits)
     {
-        if (topK > Groups || logits.Length < 2 * Groups)
+        if (_topK > Groups || logits.Length < 2 * Groups)
         {
             return float.MinValue;
         }
 
         ref var start = ref MemoryMarshal.GetReference(logits);
-        ref var maxima = ref MemoryMarshal.GetArrayDataReference(groupMaxima);
+        ref var maxima = ref MemoryMarshal.GetArrayDataReference(_groupMaxima);
         for (var group = 0; group < Groups; group += Block)
         {
             var max = Vector512.LoadUnsafe(ref start, (nuint)group);
@@ -310,8 +310,8 @@ public sealed class LogitsTransform
             max.StoreUnsafe(ref maxima, (nuint)group);
         }
 
-        Array.Sort(groupMaxima);
-        return Math.Max(groupMaxima[Groups - topK], float.MinValue);
+        Array.Sort(_groupMaxima);
+        return Math.Max(_groupMaxima[Groups - _topK], float.MinValue);
     }
 
     /// <summary>Keys of all logits of at least <paramref name="cut"/>, in id order.</summary>
@@ -329,7 +329,7 @@ public sealed class LogitsTransform
             for (; bits != 0; bits &= bits - 1)
             {
                 var id = i + System.Numerics.BitOperations.TrailingZeroCount(bits);
-                keys[count++] = KeyOf(logits[id], id);
+                _keys[count++] = KeyOf(logits[id], id);
             }
         }
 
@@ -337,11 +337,11 @@ public sealed class LogitsTransform
         {
             if (logits[i] >= cut)
             {
-                keys[count++] = KeyOf(logits[i], i);
+                _keys[count++] = KeyOf(logits[i], i);
             }
         }
 
-        return keys.AsSpan(0, count);
+        return _keys.AsSpan(0, count);
     }
 
     private static int Bin(float logit, float highest, float scale) =>

@@ -2,8 +2,6 @@
 // Counter-based, hence prefix-stable: any number can be asked for in any order, any number of times.
 // Refuses: indices below zero, j beyond the width, given values outside [0, 1) or past their end.
 
-using Ptp.Core.Training;
-
 namespace Ptp.Core.Paper;
 
 /// <summary>All the randomness of a text: equal auxiliaries, equal tokens.</summary>
@@ -52,16 +50,16 @@ public abstract class Auxiliaries
     {
         private const ulong TokenGamma = 0x9e3779b97f4a7c15;
         private const ulong NumberGamma = 0xd1342543de82ef95;
-        private readonly ulong first = RandomStream.Mix(seed + TokenGamma);
-        private readonly ulong second = RandomStream.Mix(RandomStream.Mix(seed + TokenGamma) + NumberGamma);
+        private readonly ulong _first = RandomStream.Mix(seed + TokenGamma);
+        private readonly ulong _second = RandomStream.Mix(RandomStream.Mix(seed + TokenGamma) + NumberGamma);
 
         public override int Width { get; } = width;
 
         public override float At(long g, int j)
         {
             RequireIndex(g, j);
-            var bits = RandomStream.Mix(first + (ulong)g * TokenGamma);
-            bits = RandomStream.Mix((bits ^ second) + (ulong)j * NumberGamma);
+            var bits = RandomStream.Mix(_first + (ulong)g * TokenGamma);
+            bits = RandomStream.Mix((bits ^ _second) + (ulong)j * NumberGamma);
             return (bits >> 40) * (1f / Cell.Grid);
         }
     }

@@ -2,8 +2,6 @@
 // Ratio of two Gamma(b) variates by squeeze-free rejection, kept as logarithms so that small b cannot give 0 / 0.
 // Refuses: b that is not positive and finite.
 
-using Ptp.Core.Training;
-
 namespace Ptp.Core.Paper;
 
 /// <summary>Symmetric Beta noise: b = 1 is uniform, b below 1 prefers the borders of the cell, above 1 its middle.</summary>

@@ -2,8 +2,6 @@
 // inverse-cdf is the paper's rule (Pick and Cell, one number per token).
 // Refuses: names it does not know.
 
-using Ptp.Core.Training;
-
 namespace Ptp.Core.Paper;
 
 /// <summary>A deterministic choice of a token from uniform numbers and a law; its law is exactly the given one.</summary>

@@ -4,7 +4,7 @@
 
 using System.Diagnostics.CodeAnalysis;
 
-namespace Ptp.Core.Training;
+namespace Ptp.Core.Paper;
 
 /// <summary>A stream of random numbers. Equal seed and name give equal numbers; different names are independent.</summary>
 [SuppressMessage("Naming", "CA1711", Justification = "A stream of numbers is what it is; no System.IO.Stream is meant.")]
@@ -12,8 +12,8 @@ public sealed class RandomStream
 {
     private const ulong Gamma = 0x9e3779b97f4a7c15;
 
-    private readonly ulong first;
-    private readonly ulong second;
+    private readonly ulong _first;
+    private readonly ulong _second;
 
     /// <summary>Opens the stream at its beginning.</summary>
     /// <param name="seed">The seed of the run.</param>
@@ -27,15 +27,15 @@ public sealed class RandomStream
             hash = (hash ^ letter) * 1099511628211UL;
         }
 
-        first = Mix(seed + Gamma) ^ Mix(hash);
-        second = Mix(first + Mix(hash + Gamma));
+        _first = Mix(seed + Gamma) ^ Mix(hash);
+        _second = Mix(_first + Mix(hash + Gamma));
     }
 
     /// <summary>How many 64-bit words were drawn. Set it to resume a stream.</summary>
     public ulong Position { get; set; }
 
     /// <summary>64 random bits.</summary>
-    public ulong NextBits() => Mix(Mix(first + ++Position * Gamma) ^ second);
+    public ulong NextBits() => Mix(Mix(_first + ++Position * Gamma) ^ _second);
 
     /// <summary>A number in [0, 1), a multiple of 2^-53.</summary>
     public double NextDouble() => (NextBits() >> 11) * (1.0 / (1UL << 53));
