@@ -82,7 +82,8 @@ public sealed record AdapterManifest
     public AdapterManifest Validated(string asked = "Check an adapter")
     {
         Require(FormatVersion == CurrentVersion, asked, "format_version", Text(FormatVersion), Text(CurrentVersion));
-        Require(BaseFingerprint is { Length: > 0 and <= 128 }, asked, "base_fingerprint", BaseFingerprint, "a fingerprint");
+        Require(BaseFingerprint is { Length: > 0 and <= 128 }, asked, "base_fingerprint", BaseFingerprint,
+            "a fingerprint");
         Require(BaseName is not null, asked, "base_name", BaseName, "a text");
         Require(Kind is GatedLora or Student, asked, "kind", Kind, $"{GatedLora} or {Student}");
         Require(Slots is >= 1 and <= 4096, asked, "slots", Text(Slots), "a number from 1 to 4096");
@@ -91,7 +92,8 @@ public sealed record AdapterManifest
         Require(double.IsFinite(Scale), asked, "scale", Guard.Text(Scale), "a finite number");
         Require(!string.IsNullOrWhiteSpace(Embedding), asked, "embedding", Embedding, "the name of an embedding");
         Require(PickRule == "inverse-cdf", asked, "pick_rule", PickRule, "inverse-cdf");
-        Require(double.IsFinite(Temperature) && Temperature >= 0, asked, "temperature", Guard.Text(Temperature), "0 or more");
+        Require(double.IsFinite(Temperature) && Temperature >= 0, asked, "temperature", Guard.Text(Temperature),
+            "0 or more");
         Require(TopK >= 0, asked, "top_k", Text(TopK), "0 or more");
         Require(TopP is > 0 and <= 1, asked, "top_p", Guard.Text(TopP), "a number in (0, 1]");
         Require(TrainedSteps >= 0, asked, "trained_steps", Text(TrainedSteps), "0 or more");

@@ -34,7 +34,8 @@ public static class AtomicFile
                 Directory.CreateDirectory(Path.GetDirectoryName(full) ?? full);
                 var temporary = TemporaryName(full);
                 temporaries.Add(temporary);
-                using var stream = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16);
+                using var stream = new FileStream(
+                    temporary, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16);
                 write(stream);
                 stream.Flush(flushToDisk: true); // else a power cut after the rename could leave an empty file
             }
@@ -56,7 +57,8 @@ public static class AtomicFile
             {
                 throw new PtpException(
                     $"Write {current}", error.Message.TrimEnd('.'), "a folder that can be written and has room",
-                    "What was there before is unchanged. Free some space or name another folder, then try again.", error);
+                    "What was there before is unchanged. Free some space or name another folder, then try again.",
+                    error);
             }
 
             throw;

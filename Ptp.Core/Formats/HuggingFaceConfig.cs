@@ -1,5 +1,5 @@
 // config.json of a Hugging Face folder <-> TransformerConfig, for the architectures whose mathematics we have.
-// Source: the fields and defaults of the LLaMA and Mistral configurations, old (rope_theta) and new (rope_parameters).
+// Source: fields and defaults of LLaMA and Mistral configurations, old (rope_theta) and new (rope_parameters).
 // Refuses: biases, RoPE scaling, sliding windows shorter than the context, other activations, quantised weights.
 
 using System.Text.Json;
@@ -138,8 +138,10 @@ public static class HuggingFaceConfig
 
         var activation = json.String("hidden_act", "silu");
         Refuse(json, activation is not ("silu" or "swish"), $"hidden_act = '{activation}'", "silu");
-        Refuse(json, json.Number("partial_rotary_factor", 1) != 1, "partial_rotary_factor below 1", "RoPE on whole heads");
-        Refuse(json, json.Find("quantization_config") is not null, "quantised weights", "weights in F32, F16 or BF16");
+        Refuse(json, json.Number("partial_rotary_factor", 1) != 1, "partial_rotary_factor below 1",
+            "RoPE on whole heads");
+        Refuse(json, json.Find("quantization_config") is not null, "quantised weights",
+            "weights in F32, F16 or BF16");
         foreach (var field in (string[])["rope_scaling", "rope_parameters"])
         {
             if (json.Find(field) is not { } rope)

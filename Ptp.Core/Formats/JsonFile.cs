@@ -37,7 +37,8 @@ internal sealed class JsonFile : IDisposable
             stream.ReadExactly(bytes);
             return Parse(bytes, $"Read {path}");
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
+        catch (Exception error) when (
+            error is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
         {
             throw new PtpException($"Read {path}", error.Message.TrimEnd('.'), "a JSON file that can be read",
                 "Check the path and its rights.", error);

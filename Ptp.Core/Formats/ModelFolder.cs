@@ -17,13 +17,13 @@ public static class ModelFolder
 {
     /// <summary>Reads a folder.</summary>
     /// <param name="folder">The folder.</param>
-    /// <exception cref="PtpException">A file is missing or damaged, or the weights do not fit the configuration.</exception>
+    /// <exception cref="PtpException">A file is missing or damaged, or does not fit the others.</exception>
     public static ModelFiles Read(string folder)
     {
         ArgumentNullException.ThrowIfNull(folder);
         Guard.Require(Directory.Exists(folder), "Read a model", $"'{folder}', which is no folder",
             $"a folder with {HuggingFaceConfig.FileName} and {Safetensors.SingleName}", "Check the path.");
-        var config = HuggingFaceConfig.Read(Path.Combine(folder, HuggingFaceConfig.FileName));
+        var config = HuggingFaceConfig.Read(ConfigPath(folder));
         using var weights = SafetensorsFolder.Open(folder);
         var expected = TensorNames.Expected(config);
         CheckNames(folder, config, expected, weights);
@@ -69,7 +69,7 @@ public static class ModelFolder
             $"the {expected.Count} tensors of TensorNames.Expected", "Leave the others out.");
         Safetensors.WriteFolder(
             folder, byName.Values, type, maxShardBytes, new Dictionary<string, string> { ["format"] = "pt" },
-            [(Path.Combine(folder, HuggingFaceConfig.FileName), stream => HuggingFaceConfig.Write(stream, config, type))]);
+            [(ConfigPath(folder), stream => HuggingFaceConfig.Write(stream, config, type))]);
     }
 
     /// <summary>
@@ -116,6 +116,8 @@ public static class ModelFolder
             "The model diverged or the file is damaged: take an earlier checkpoint, or fetch it again.");
     }
 
+    private static string ConfigPath(string folder) => Path.Combine(folder, HuggingFaceConfig.FileName);
+
     private static void CheckNames(
         string folder, TransformerConfig config, IReadOnlyList<ExpectedTensor> expected, SafetensorsFolder weights)
     {
@@ -124,7 +126,8 @@ public static class ModelFolder
         foreach (var (name, shape) in expected)
         {
             known.Add(name);
-            Guard.Require(weights.Contains(name), asked, $"weights without '{name}'", $"shape {StoredTensor.Text(shape)}",
+            Guard.Require(weights.Contains(name), asked, $"weights without '{name}'",
+                $"one of shape {StoredTensor.Text(shape)}",
                 name == TensorNames.Head
                     ? "If the head is the embedding table, set tie_word_embeddings in config.json."
                     : "Take config.json and weights of one model.");

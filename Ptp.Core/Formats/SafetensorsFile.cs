@@ -58,8 +58,8 @@ public sealed class SafetensorsFile : IDisposable
             handle?.Dispose();
             if (error is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
             {
-                throw new PtpException($"Read {path}", error.Message.TrimEnd('.'), "a safetensors file that can be read",
-                    "Check the path and its rights.", error);
+                throw new PtpException($"Read {path}", error.Message.TrimEnd('.'),
+                    "a safetensors file that can be read", "Check the path and its rights.", error);
             }
 
             throw;
@@ -182,5 +182,6 @@ public sealed class SafetensorsFile : IDisposable
     }
 
     private void Require(bool ok, string received, string expected) =>
-        Guard.Require(ok, $"Read {_path}", received, expected, "The file is damaged or still being written: fetch it again.");
+        Guard.Require(ok, $"Read {_path}", received, expected,
+            "The file is damaged or still being written: fetch it again.");
 }

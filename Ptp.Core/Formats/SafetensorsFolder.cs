@@ -26,7 +26,8 @@ public sealed class SafetensorsFolder : IDisposable
     public static SafetensorsFolder Open(string folder)
     {
         ArgumentNullException.ThrowIfNull(folder);
-        var (single, index) = (Path.Combine(folder, Safetensors.SingleName), Path.Combine(folder, Safetensors.IndexName));
+        var single = Path.Combine(folder, Safetensors.SingleName);
+        var index = Path.Combine(folder, Safetensors.IndexName);
         var weights = new SafetensorsFolder();
         try
         {

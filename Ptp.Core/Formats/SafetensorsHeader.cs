@@ -1,5 +1,5 @@
 // The header of a safetensors file: parsed and checked whole before a single value is read or a buffer is made.
-// Source: the safetensors format: 8-byte length, JSON of name -> dtype, shape, offsets, then the values without holes.
+// Source: the safetensors format: 8-byte length, JSON of name -> dtype, shape, offsets, then values without holes.
 // Refuses: everything that does not describe the file's bytes exactly; memory stays proportional to the header.
 
 using System.Diagnostics.CodeAnalysis;
@@ -100,7 +100,7 @@ internal sealed class SafetensorsHeader
 
     private TensorPlace ReadPlace(ref Utf8JsonReader reader, string name, long dataLength)
     {
-        Expect(reader.TokenType == JsonTokenType.StartObject, "a tensor that is no object", "dtype, shape, data_offsets");
+        Expect(reader.TokenType == JsonTokenType.StartObject, "a tensor that is no object", "an object");
         string? type = null;
         List<long>? shape = null, offsets = null;
         while (Next(ref reader) != JsonTokenType.EndObject)
@@ -180,7 +180,7 @@ internal sealed class SafetensorsHeader
 
     private List<long> ReadNumbers(ref Utf8JsonReader reader, string name, string field)
     {
-        Expect(reader.TokenType == JsonTokenType.StartArray, "a shape or offsets that are no list", "a list of numbers");
+        Expect(reader.TokenType == JsonTokenType.StartArray, "a shape or offsets that are no list", "a list");
         var numbers = new List<long>(4);
         while (Next(ref reader) != JsonTokenType.EndArray)
         {
@@ -236,5 +236,6 @@ internal sealed class SafetensorsHeader
     }
 
     private PtpException Bad(string received, string expected, Exception? inner = null) => new(
-        $"Read {_path}", received, expected, "The file is damaged or of another format: fetch or write it again.", inner);
+        $"Read {_path}", received, expected,
+        "The file is damaged or of another format: fetch or write it again.", inner);
 }

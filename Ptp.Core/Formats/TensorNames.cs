@@ -81,7 +81,7 @@ public static class TensorNames
         return all;
     }
 
-    /// <summary>True for tensors that older files carry and that change nothing: computed tables, a tied head.</summary>
+    /// <summary>True for tensors of older files that change nothing: computed tables, a tied head.</summary>
     /// <param name="name">A name that <see cref="Expected"/> does not list.</param>
     /// <param name="config">The model's sizes.</param>
     public static bool IsHarmless(string name, TransformerConfig config)

@@ -66,8 +66,9 @@ public sealed class ModelFolderTests : IDisposable
             }
         }
 
-        Assert.True(seen.Add(ModelFolder.Fingerprint(model with { Config = model.Config with { RopeTheta = 10_001 } })));
-        Assert.True(seen.Add(ModelFolder.Fingerprint(model with { Config = model.Config with { NormEpsilon = 1e-6f } })));
+        var config = model.Config;
+        Assert.True(seen.Add(ModelFolder.Fingerprint(model with { Config = config with { RopeTheta = 10_001 } })));
+        Assert.True(seen.Add(ModelFolder.Fingerprint(model with { Config = config with { NormEpsilon = 1e-6f } })));
         Assert.False(seen.Add(ModelFolder.Fingerprint(model)));
     }
 
@@ -81,7 +82,8 @@ public sealed class ModelFolderTests : IDisposable
         Assert.Equal(ModelFolder.Fingerprint(first), ModelFolder.Fingerprint(ModelFolder.Read(_folder)));
 
         ModelFolder.Write(_folder, second.Config, second.Tensors.Values);
-        Assert.Equal(["config.json", "model.safetensors"], Directory.GetFiles(_folder).Select(Path.GetFileName).Order());
+        var files = Directory.GetFiles(_folder).Select(Path.GetFileName).Order();
+        Assert.Equal(["config.json", "model.safetensors"], files);
         Assert.Equal(ModelFolder.Fingerprint(second), ModelFolder.Fingerprint(ModelFolder.Read(_folder)));
 
         ModelFolder.Write(_folder, first.Config, first.Tensors.Values, StoredType.F32, maxShardBytes: 3000);
@@ -98,8 +100,9 @@ public sealed class ModelFolderTests : IDisposable
         {
             WriteRaw(model, tensor => tensor.Name == name ? null : tensor);
             AssertNames(name);
+            int[] larger = [shape[0] + 1, .. shape[1..]];
             WriteRaw(model, tensor => tensor.Name == name
-                ? new StoredTensor(name, [shape[0] + 1, .. shape[1..]], new float[(shape[0] + 1) * (shape.Length > 1 ? shape[1] : 1)])
+                ? new StoredTensor(name, larger, new float[larger.Aggregate(1, (product, size) => product * size)])
                 : tensor);
             AssertNames(name);
             foreach (var bad in (float[])[float.NaN, float.PositiveInfinity, float.NegativeInfinity])
@@ -177,6 +180,9 @@ public sealed class ModelFolderTests : IDisposable
         return tensor with { Values = values };
     }
 
-    private void AssertNames(string name) =>
-        Assert.Contains($"'{name}'", Assert.Throws<PtpException>(() => ModelFolder.Read(_folder)).Message, StringComparison.Ordinal);
+    private void AssertNames(string name)
+    {
+        var error = Assert.Throws<PtpException>(() => ModelFolder.Read(_folder));
+        Assert.Contains($"'{name}'", error.Message, StringComparison.Ordinal);
+    }
 }

@@ -16,7 +16,7 @@ public static class TestData
 
     /// <summary>Full path of a file or folder of the data, given with '/'.</summary>
     public static string Path(string relative) =>
-        System.IO.Path.Combine(Root ?? throw new InvalidOperationException("Use [DataFact]: the data is absent."), relative);
+        System.IO.Path.Combine(Root ?? throw new InvalidOperationException("Use [DataFact]."), relative);
 
     public static string? Reason(string[] needs)
     {
