@@ -85,7 +85,7 @@ public static class BpeTrainer
     {
         while (!text.IsEmpty)
         {
-            var length = Gpt2Split.PieceLength(text);
+            var length = WordSplit.PieceLength(text, WordRules.Gpt2);
             CollectionsMarshal.GetValueRefOrAddDefault(words, text[..length], out _)++;
             text = text[length..];
         }

@@ -14,6 +14,12 @@ namespace Ptp.Core.Text;
 /// <param name="Result">Id of the whole.</param>
 public readonly record struct BpeMerge(int Left, int Right, int Result);
 
+/// <summary>Variants of byte-level BPE that files ask for.</summary>
+/// <param name="Rules">How text is cut into pieces.</param>
+/// <param name="IgnoreMerges">True if a piece that is a token as a whole is that token, whatever the merges make.</param>
+/// <param name="Compose">True to bring text into Unicode's composed form first (nothing in invariant globalization).</param>
+internal sealed record ByteLevelOptions(WordRules Rules = WordRules.Gpt2, bool IgnoreMerges = false, bool Compose = false);
+
 /// <summary>Byte-level byte-pair encoding.</summary>
 public sealed class ByteLevelBpe : Tokenizer
 {
@@ -26,6 +32,7 @@ public sealed class ByteLevelBpe : Tokenizer
     private readonly MergeTable _table;
     private readonly ConcurrentDictionary<byte[], int[]> _cache = new(ByteComparer.Instance);
     private readonly ConcurrentDictionary<byte[], int[]>.AlternateLookup<ReadOnlySpan<byte>> _cacheBySpan;
+    private readonly Dictionary<byte[], int>.AlternateLookup<ReadOnlySpan<byte>>? _wholePieces;
     private int _cached;
 
     /// <summary>Builds a tokenizer from its parts.</summary>
@@ -40,7 +47,19 @@ public sealed class ByteLevelBpe : Tokenizer
         IEnumerable<AddedToken> added,
         int? beginToken = null,
         IReadOnlyList<int>? endTokens = null)
+        : this(tokens, merges, added, new ByteLevelOptions(), beginToken, endTokens)
     {
+    }
+
+    internal ByteLevelBpe(
+        IReadOnlyList<byte[]> tokens,
+        IReadOnlyList<BpeMerge> merges,
+        IEnumerable<AddedToken> added,
+        ByteLevelOptions options,
+        int? beginToken,
+        IReadOnlyList<int>? endTokens)
+    {
+        Options = options;
         _tokens = [.. tokens];
         _added = new AddedTokens(added);
         Merges = [.. merges];
@@ -63,6 +82,7 @@ public sealed class ByteLevelBpe : Tokenizer
         BeginToken = beginToken ?? _added.BeginToken;
         EndTokens = endTokens ?? _added.EndTokens;
         _cacheBySpan = _cache.GetAlternateLookup<ReadOnlySpan<byte>>();
+        _wholePieces = options.IgnoreMerges ? WholePieces() : null;
     }
 
     /// <inheritdoc/>
@@ -73,6 +93,9 @@ public sealed class ByteLevelBpe : Tokenizer
 
     /// <inheritdoc/>
     public override IReadOnlyList<int> EndTokens { get; }
+
+    /// <summary>What else the file asks for.</summary>
+    internal ByteLevelOptions Options { get; }
 
     /// <summary>The merges, most important first.</summary>
     public IReadOnlyList<BpeMerge> Merges { get; }
@@ -87,7 +110,8 @@ public sealed class ByteLevelBpe : Tokenizer
     public override int[] Encode(string text, bool parseSpecial)
     {
         ArgumentNullException.ThrowIfNull(text);
-        return EncodeAll(Encoding.UTF8.GetBytes(text), parseSpecial);
+        var utf8 = Encoding.UTF8.GetBytes(text);
+        return EncodeAll(Options.Compose ? Composed(utf8) : utf8, parseSpecial);
     }
 
     /// <inheritdoc/>
@@ -147,7 +171,7 @@ public sealed class ByteLevelBpe : Tokenizer
     {
         while (!text.IsEmpty)
         {
-            var length = Gpt2Split.PieceLength(text);
+            var length = WordSplit.PieceLength(text, Options.Rules);
             EncodePiece(text[..length], ids);
             text = text[length..];
         }
@@ -158,6 +182,12 @@ public sealed class ByteLevelBpe : Tokenizer
         if (piece.Length <= CachedPieceBytes && _cacheBySpan.TryGetValue(piece, out var known))
         {
             ids.AddRange(known);
+            return;
+        }
+
+        if (_wholePieces is { } whole && whole.TryGetValue(piece, out var id))
+        {
+            ids.Add(id);
             return;
         }
 
@@ -173,6 +203,25 @@ public sealed class ByteLevelBpe : Tokenizer
         {
             Interlocked.Increment(ref _cached);
         }
+    }
+
+    /// <summary>Decoded first, so that unpaired surrogates are U+FFFD by now and cannot stop the composition.</summary>
+    private static byte[] Composed(byte[] utf8) =>
+        Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(utf8).Normalize(NormalizationForm.FormC));
+
+    private Dictionary<byte[], int>.AlternateLookup<ReadOnlySpan<byte>> WholePieces()
+    {
+        var ids = new Dictionary<byte[], int>(ByteComparer.Instance);
+        var outside = _added.All.Select(t => t.Id).ToHashSet();
+        for (var id = 0; id < _tokens.Length; id++)
+        {
+            if (_tokens[id].Length > 0 && !outside.Contains(id))
+            {
+                ids.TryAdd(_tokens[id], id);
+            }
+        }
+
+        return ids.GetAlternateLookup<ReadOnlySpan<byte>>();
     }
 
     private void FindByteIds()

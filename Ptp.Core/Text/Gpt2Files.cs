@@ -16,7 +16,7 @@ internal static class Gpt2Files
         var made = pairs.Select(p => p.Left + p.Right).ToHashSet(StringComparer.Ordinal);
         var added = ids.Where(e => e.Key.Length > 1 && !made.Contains(e.Key))
             .Select(e => new AddedToken(e.Value, e.Key, Special: true)).ToArray();
-        return TokenizerJson.ReadByteLevel(ids, pairs, added, source);
+        return TokenizerJson.BuildByteLevel(ids, pairs, added, new ByteLevelOptions(), TokenizerMarks.None, source);
     }
 
     private static List<(string Left, string Right)> Pairs(byte[] merges, string source)

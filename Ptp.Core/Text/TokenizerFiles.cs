@@ -24,10 +24,11 @@ internal static class TokenizerFiles
 
         return Path.GetExtension(path) switch
         {
-            ".json" => TokenizerJson.Read(Bytes(path), path),
+            ".json" => TokenizerJson.Read(Bytes(path), path, TokenizerMarks.Beside(path)),
+            ".bin" => Llama2cFile.Read(Bytes(path), path),
             _ => throw new PtpException(
-                "Load a tokenizer", $"'{path}'", "tokenizer.json, or a folder with one",
-                "Convert the tokenizer to tokenizer.json."),
+                "Load a tokenizer", $"'{path}'", "tokenizer.json, a tokenizer.bin of llama2.c, or a folder with one of them",
+                "Check the path, or convert the tokenizer to tokenizer.json."),
         };
     }
 
@@ -36,11 +37,13 @@ internal static class TokenizerFiles
         var json = Path.Combine(folder, "tokenizer.json");
         var vocabulary = Path.Combine(folder, "vocab.json");
         var merges = Path.Combine(folder, "merges.txt");
-        return File.Exists(json) ? TokenizerJson.Read(Bytes(json), json)
+        var binary = Path.Combine(folder, "tokenizer.bin");
+        return File.Exists(json) ? Load(json)
+            : File.Exists(binary) ? Load(binary)
             : File.Exists(vocabulary) && File.Exists(merges) ? Gpt2Files.Read(Bytes(vocabulary), Bytes(merges), folder)
             : throw new PtpException(
                 "Load a tokenizer", $"the folder '{folder}' without a tokenizer",
-                "tokenizer.json, or vocab.json and merges.txt",
+                "tokenizer.json, tokenizer.bin, or vocab.json and merges.txt",
                 "Put the tokenizer beside the model, or name its file.");
     }
 
@@ -79,24 +82,4 @@ internal static class TokenizerFiles
     /// <summary>The error for a damaged file.</summary>
     public static PtpException Damaged(string source, string received, string expected, Exception? inner = null) =>
         new("Read a tokenizer", $"'{source}': {received}", expected, "Get an undamaged copy of the file.", inner);
-
-    /// <summary>Writes a file under a temporary name and renames it.</summary>
-    public static void WriteWhole(string path, Action<Stream> write)
-    {
-        var temporary = path + ".tmp";
-        try
-        {
-            using (var stream = File.Create(temporary))
-            {
-                write(stream);
-            }
-
-            File.Move(temporary, path, overwrite: true);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            File.Delete(temporary);
-            throw new PtpException("Write a tokenizer", $"'{path}': {e.Message}", "a place to write to", "Check path and space.", e);
-        }
-    }
 }

@@ -1,7 +1,9 @@
-// Reads tokenizer.json of Hugging Face tokenizers where its model is byte-level BPE as GPT-2's.
-// Merges may be "left right" strings or ["left","right"] arrays; ids may have gaps, which decode to nothing.
-// Refuses every normalizer, pre-tokenizer or model type that would need code that is not here.
+// Reads tokenizer.json of Hugging Face tokenizers where its model is BPE: byte-level as in GPT-2, LLaMA 3, Qwen 2 and
+// SmolLM, or SentencePiece's with byte fall-back as in LLaMA 1 and 2, Mistral and TinyLlama. Merges may be "left right"
+// strings or ["left","right"] arrays; ids may have gaps, which decode to nothing.
+// Refuses every normalizer, pre-tokenizer or model that would need code that is not here (see TokenizerJsonSteps).
 
+using System.Text;
 using System.Text.Json;
 
 namespace Ptp.Core.Text;
@@ -9,26 +11,42 @@ namespace Ptp.Core.Text;
 /// <summary>The reader of tokenizer.json.</summary>
 internal static class TokenizerJson
 {
-    public static Tokenizer Read(byte[] bytes, string source) => TokenizerFiles.ReadJson(bytes, source, root => Read(root, source));
+    public static Tokenizer Read(byte[] bytes, string source, TokenizerMarks marks) =>
+        TokenizerFiles.ReadJson(bytes, source, root => Read(root, source, marks));
 
-    private static ByteLevelBpe Read(JsonElement root, string source)
+    private static Tokenizer Read(JsonElement root, string source, TokenizerMarks marks)
     {
         var model = root.GetProperty("model");
-        RequireType(model, "BPE", "model", source);
-        Require(IsNull(root, "normalizer"), source, "a normalizer", "none");
-        var split = root.GetProperty("pre_tokenizer");
-        RequireType(split, "ByteLevel", "pre_tokenizer", source);
-        Require(!Flag(split, "add_prefix_space") && Flag(split, "use_regex", absent: true), source, "ByteLevel options", "no prefix space, and its own pattern");
+        var type = TokenizerJsonSteps.Type(model);
+        Require(type is "BPE" or null, source, $"a model of type '{type}'", "type BPE");
+        foreach (var field in (string[])["continuing_subword_prefix", "end_of_word_suffix"])
+        {
+            Require(string.IsNullOrEmpty(TokenizerJsonSteps.Text(model, field)), source, $"a {field}", "none");
+        }
+
+        var steps = new TokenizerJsonSteps(source);
         var added = ReadAdded(root, source);
-        return ReadByteLevel(ReadVocabulary(model.GetProperty("vocab"), source), Merges(model.GetProperty("merges"), source), added, source);
+        var ids = ReadVocabulary(model.GetProperty("vocab"), source);
+        var pairs = Merges(model.GetProperty("merges"), source);
+        if (TokenizerJsonSteps.Flag(model, "byte_fallback"))
+        {
+            return BuildSentencePiece(ids, pairs, added, steps.SpacePrefix(root), marks, source);
+        }
+
+        var options = steps.ByteLevel(root) with { IgnoreMerges = TokenizerJsonSteps.Flag(model, "ignore_merges") };
+        return BuildByteLevel(ids, pairs, added, options, marks, source);
     }
 
-    /// <summary>Builds the tokenizer from a vocabulary and pairs of byte alphabet strings.</summary>
-    public static ByteLevelBpe ReadByteLevel(
-        Dictionary<string, int> ids, IEnumerable<(string Left, string Right)> pairs, IReadOnlyList<AddedToken> added, string source)
+    /// <summary>Builds a byte-level tokenizer from a vocabulary and pairs of byte alphabet strings.</summary>
+    public static ByteLevelBpe BuildByteLevel(
+        Dictionary<string, int> ids,
+        IEnumerable<(string Left, string Right)> pairs,
+        IReadOnlyList<AddedToken> added,
+        ByteLevelOptions options,
+        TokenizerMarks marks,
+        string source)
     {
-        var size = Math.Max(ids.Values.Append(-1).Max(), added.Select(t => t.Id).Append(-1).Max()) + 1;
-        var tokens = new byte[size][];
+        var tokens = new byte[Size(ids, added)][];
         Array.Fill(tokens, []);
         var outside = added.Select(t => t.Id).ToHashSet();
         foreach (var (text, id) in ids)
@@ -41,18 +59,8 @@ internal static class TokenizerJson
             }
         }
 
-        var merges = new List<BpeMerge>();
-        foreach (var (left, right) in pairs)
-        {
-            if (!ids.TryGetValue(left, out var l) || !ids.TryGetValue(right, out var r) || !ids.TryGetValue(left + right, out var result))
-            {
-                throw TokenizerFiles.Damaged(source, $"the merge '{left}' + '{right}'", "parts and result in the vocabulary");
-            }
-
-            merges.Add(new BpeMerge(l, r, result));
-        }
-
-        return new ByteLevelBpe(tokens, merges, added);
+        var (begin, end) = marks.Ids(new AddedTokens(added));
+        return new ByteLevelBpe(tokens, MergeIds(ids, pairs, source), added, options, begin, end);
     }
 
     /// <summary>An object of strings and ids.</summary>
@@ -62,31 +70,87 @@ internal static class TokenizerJson
         foreach (var entry in vocabulary.EnumerateObject())
         {
             var id = entry.Value.GetInt32();
-            Require(id is >= 0 and < TokenizerFiles.MaxVocabulary, source, $"id {id}", $"an id from 0 to {TokenizerFiles.MaxVocabulary - 1}");
-            Require(entry.Name.Length > 0 && ids.TryAdd(entry.Name, id), source, $"the token '{entry.Name}'", "tokens that are not empty and occur once");
+            RequireId(id, source);
+            Require(
+                entry.Name.Length > 0 && ids.TryAdd(entry.Name, id), source,
+                $"the token '{entry.Name}'", "tokens that are not empty and occur once");
         }
 
         return ids;
     }
 
+    /// <summary>"left right" in two.</summary>
+    public static (string Left, string Right) SplitMerge(string merge, string source)
+    {
+        var space = merge.IndexOf(' ', StringComparison.Ordinal);
+        Require(space > 0 && space < merge.Length - 1, source, $"the merge '{merge}'", "two strings with a space between");
+        return (merge[..space], merge[(space + 1)..]);
+    }
+
+    private static SentencePieceBpe BuildSentencePiece(
+        Dictionary<string, int> ids,
+        IEnumerable<(string Left, string Right)> pairs,
+        IReadOnlyList<AddedToken> added,
+        SpacePrefix prefix,
+        TokenizerMarks marks,
+        string source)
+    {
+        var pieces = new Piece[Size(ids, added)];
+        Array.Fill(pieces, new Piece([], 0, Special: true));
+        foreach (var (text, id) in ids)
+        {
+            Require(pieces[id].Special, source, $"id {id} twice", "one string per id");
+            pieces[id] = new Piece(SentencePieceBuilder.Bytes(text), 0, Special: false);
+        }
+
+        foreach (var token in added)
+        {
+            pieces[token.Id] = new Piece(Encoding.UTF8.GetBytes(token.Content), 0, token.Special);
+        }
+
+        return SentencePieceBuilder.FromMerges(
+            pieces, MergeIds(ids, pairs, source), added, prefix, marks.Ids(new AddedTokens(added)), source);
+    }
+
+    private static List<BpeMerge> MergeIds(
+        Dictionary<string, int> ids, IEnumerable<(string Left, string Right)> pairs, string source)
+    {
+        var merges = new List<BpeMerge>();
+        foreach (var (left, right) in pairs)
+        {
+            if (!ids.TryGetValue(left, out var l) || !ids.TryGetValue(right, out var r)
+                || !ids.TryGetValue(left + right, out var result))
+            {
+                throw TokenizerFiles.Damaged(source, $"the merge '{left}' + '{right}'", "parts and result in the vocabulary");
+            }
+
+            merges.Add(new BpeMerge(l, r, result));
+        }
+
+        return merges;
+    }
+
     private static List<AddedToken> ReadAdded(JsonElement root, string source)
     {
         var added = new List<AddedToken>();
-        if (IsNull(root, "added_tokens"))
+        if (!root.TryGetProperty("added_tokens", out var list) || list.ValueKind == JsonValueKind.Null)
         {
             return added;
         }
 
         var seen = new HashSet<int>();
-        foreach (var entry in root.GetProperty("added_tokens").EnumerateArray())
+        foreach (var entry in list.EnumerateArray())
         {
             var id = entry.GetProperty("id").GetInt32();
-            var content = entry.GetProperty("content").GetString() ?? "";
-            Require(id is >= 0 and < TokenizerFiles.MaxVocabulary && seen.Add(id), source, $"the added id {id}", "ids in range, each once");
-            Require(
-                !Flag(entry, "lstrip") && !Flag(entry, "rstrip") && !Flag(entry, "single_word"), source,
-                $"the added token '{content}' with lstrip, rstrip or single_word", "added tokens that match as they stand");
-            added.Add(new AddedToken(id, content, Flag(entry, "special")));
+            var content = TokenizerJsonSteps.Text(entry, "content") ?? "";
+            RequireId(id, source);
+            Require(seen.Add(id), source, $"the added id {id} twice", "each id once");
+            foreach (var flag in (string[])["lstrip", "rstrip", "single_word"])
+            {
+                Require(!TokenizerJsonSteps.Flag(entry, flag), source, $"the added token '{content}' with {flag}", "one that matches as it stands");
+            }
+
+            added.Add(new AddedToken(id, content, TokenizerJsonSteps.Flag(entry, "special")));
         }
 
         return added;
@@ -108,25 +172,11 @@ internal static class TokenizerJson
         }
     }
 
-    /// <summary>"left right" in two.</summary>
-    public static (string Left, string Right) SplitMerge(string merge, string source)
-    {
-        var space = merge.IndexOf(' ', StringComparison.Ordinal);
-        Require(space > 0 && space < merge.Length - 1, source, $"the merge '{merge}'", "two strings with a space between");
-        return (merge[..space], merge[(space + 1)..]);
-    }
+    private static int Size(Dictionary<string, int> ids, IReadOnlyList<AddedToken> added) =>
+        Math.Max(ids.Values.Append(-1).Max(), added.Select(t => t.Id).Append(-1).Max()) + 1;
 
-    private static bool IsNull(JsonElement element, string name) =>
-        !element.TryGetProperty(name, out var value) || value.ValueKind == JsonValueKind.Null;
-
-    private static bool Flag(JsonElement element, string name, bool absent = false) =>
-        element.TryGetProperty(name, out var value) ? value.GetBoolean() : absent;
-
-    private static void RequireType(JsonElement element, string type, string what, string source)
-    {
-        var received = element.TryGetProperty("type", out var value) ? value.GetString() : null;
-        Require(received is null && type == "BPE" || received == type, source, $"{what} of type '{received}'", $"type {type}");
-    }
+    private static void RequireId(int id, string source) => Require(
+        id is >= 0 and < TokenizerFiles.MaxVocabulary, source, $"id {id}", $"an id from 0 to {TokenizerFiles.MaxVocabulary - 1}");
 
     private static void Require(bool condition, string source, string received, string expected)
     {

@@ -4,6 +4,7 @@
 
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Ptp.Core.Formats;
 
 namespace Ptp.Core.Text;
 
@@ -13,7 +14,7 @@ internal static class TokenizerJsonWriter
     private static readonly JsonWriterOptions s_options =
         new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    public static void Write(ByteLevelBpe tokenizer, string path) => TokenizerFiles.WriteWhole(path, stream => Write(tokenizer, stream));
+    public static void Write(ByteLevelBpe tokenizer, string path) => AtomicFile.Write(path, stream => Write(tokenizer, stream));
 
     public static void Write(ByteLevelBpe tokenizer, Stream stream)
     {

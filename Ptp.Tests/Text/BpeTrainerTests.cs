@@ -71,7 +71,7 @@ public class BpeTrainerTests
             ReadOnlySpan<byte> rest = Encoding.UTF8.GetBytes(document);
             while (!rest.IsEmpty)
             {
-                var length = Gpt2Split.PieceLength(rest);
+                var length = WordSplit.PieceLength(rest, WordRules.Gpt2);
                 words.Add([.. rest[..length].ToArray().Select(b => Encoding.Latin1.GetString([b]))]);
                 rest = rest[length..];
             }

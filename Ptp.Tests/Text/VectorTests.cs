@@ -12,6 +12,13 @@ public class VectorTests
     [DataFact("tokenizers/gpt2", "vectors/llamacpp-tokenizer")]
     public void Gpt2_ids_are_exact() => Check(Tokenizer.Load(TestData.Path("tokenizers/gpt2")), "gpt-2");
 
+    [DataFact("tokenizers/llama2", "vectors/llamacpp-tokenizer")]
+    public void Llama_ids_are_exact_from_tokenizer_json() => Check(Tokenizer.Load(TestData.Path("tokenizers/llama2")), "llama-spm");
+
+    [DataFact("tokenizers/llama2", "vectors/llamacpp-tokenizer")]
+    public void Llama_ids_are_exact_from_scores() =>
+        Check(Tokenizer.Load(TestData.Path("tokenizers/llama2/tokenizer.bin")), "llama-spm");
+
     private static void Check(Tokenizer tokenizer, string name)
     {
         var (texts, ids) = Read(name);
