@@ -30,7 +30,7 @@ internal static class TokenizerJson
         var pairs = Merges(model.GetProperty("merges"), source);
         if (TokenizerJsonSteps.Flag(model, "byte_fallback"))
         {
-            return BuildSentencePiece(ids, pairs, added, steps.SpacePrefix(root), marks, source);
+            return BuildSentencePiece(ids, pairs, added, steps.Prefix(root), marks, source);
         }
 
         var options = steps.ByteLevel(root) with { IgnoreMerges = TokenizerJsonSteps.Flag(model, "ignore_merges") };
@@ -71,9 +71,7 @@ internal static class TokenizerJson
         {
             var id = entry.Value.GetInt32();
             RequireId(id, source);
-            Require(
-                entry.Name.Length > 0 && ids.TryAdd(entry.Name, id), source,
-                $"the token '{entry.Name}'", "tokens that are not empty and occur once");
+            Require(ids.TryAdd(entry.Name, id), source, $"the token '{entry.Name}' twice", "each token once");
         }
 
         return ids;

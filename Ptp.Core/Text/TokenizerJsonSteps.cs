@@ -37,7 +37,7 @@ internal sealed class TokenizerJsonSteps(string source)
     }
 
     /// <summary>Where a SentencePiece tokenizer puts its dummy space.</summary>
-    public SpacePrefix SpacePrefix(JsonElement root)
+    public SpacePrefix Prefix(JsonElement root)
     {
         var normalizers = Steps(root, "normalizer", "normalizers");
         var steps = Steps(root, "pre_tokenizer", "pretokenizers");
@@ -69,8 +69,8 @@ internal sealed class TokenizerJsonSteps(string source)
         }
 
         return !replaces ? throw Refuse("normalizers without", default, "Replace of spaces by U+2581")
-            : prepends ? Text.SpacePrefix.Always
-            : Text.SpacePrefix.Never;
+            : prepends ? SpacePrefix.Always
+            : SpacePrefix.Never;
     }
 
     /// <summary>The field "type", if there.</summary>
@@ -114,9 +114,9 @@ internal sealed class TokenizerJsonSteps(string source)
 
         return (Text(step, "prepend_scheme"), Flag(step, "add_prefix_space", absent: true)) switch
         {
-            ("first", _) => Text.SpacePrefix.First,
-            ("always", _) or (null, true) => Text.SpacePrefix.Always,
-            ("never", _) or (null, false) => Text.SpacePrefix.Never,
+            ("first", _) => SpacePrefix.First,
+            ("always", _) or (null, true) => SpacePrefix.Always,
+            ("never", _) or (null, false) => SpacePrefix.Never,
             _ => throw Refuse("the prefix of", step, "first, always or never"),
         };
     }
