@@ -5,6 +5,7 @@
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using System.Runtime.CompilerServices;
 
 namespace Ptp.Core;
 
@@ -38,13 +39,17 @@ public sealed class PtpException : Exception
 [StackTraceHidden]
 public static class Guard
 {
-    /// <summary>Throws the four-part error unless <paramref name="condition"/> holds.</summary>
+    /// <summary>Throws the four-part error unless <paramref name="condition"/> holds; texts are built only then.</summary>
     public static void Require(
-        [DoesNotReturnIf(false)] bool condition, string asked, string received, string expected, string wayOut)
+        [DoesNotReturnIf(false)] bool condition,
+        [InterpolatedStringHandlerArgument(nameof(condition))] GuardText asked,
+        [InterpolatedStringHandlerArgument(nameof(condition))] GuardText received,
+        [InterpolatedStringHandlerArgument(nameof(condition))] GuardText expected,
+        [InterpolatedStringHandlerArgument(nameof(condition))] GuardText wayOut)
     {
         if (!condition)
         {
-            throw new PtpException(asked, received, expected, wayOut);
+            throw new PtpException(asked.ToString(), received.ToString(), expected.ToString(), wayOut.ToString());
         }
     }
 
@@ -61,4 +66,40 @@ public static class Guard
 
     /// <summary>A number as text, the same on every machine.</summary>
     public static string Text(double value) => value.ToString("R", CultureInfo.InvariantCulture);
+}
+
+/// <summary>A text that is put together only if a check fails: checks at hot doors must not allocate.</summary>
+[InterpolatedStringHandler]
+public ref struct GuardText
+{
+    private DefaultInterpolatedStringHandler _text;
+    private string? _whole;
+
+    /// <summary>Called by the compiler; the parts are skipped while <paramref name="condition"/> holds.</summary>
+    public GuardText(int literalLength, int formattedCount, bool condition, out bool isNeeded)
+    {
+        isNeeded = !condition;
+        _text = condition
+            ? default
+            : new DefaultInterpolatedStringHandler(literalLength, formattedCount, CultureInfo.InvariantCulture);
+        _whole = condition ? "" : null;
+    }
+
+    private GuardText(string whole)
+    {
+        _text = default;
+        _whole = whole;
+    }
+
+    /// <summary>A text that needs no building.</summary>
+    public static implicit operator GuardText(string whole) => new(whole);
+
+    /// <summary>Called by the compiler.</summary>
+    public void AppendLiteral(string value) => _text.AppendLiteral(value);
+
+    /// <summary>Called by the compiler.</summary>
+    public void AppendFormatted<T>(T value, string? format = null) => _text.AppendFormatted(value, format);
+
+    /// <inheritdoc/>
+    public override string ToString() => _whole ??= _text.ToStringAndClear();
 }

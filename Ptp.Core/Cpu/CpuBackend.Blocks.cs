@@ -15,7 +15,12 @@ public sealed unsafe partial class CpuBackend
         Shape(gain, 1, x.Columns);
         var job = new RowKernels.Norm
         {
-            X = x.Pointer, Gain = gain.Pointer, Y = y.Pointer, Rows = x.Rows, Columns = x.Columns, Epsilon = epsilon,
+            X = x.Pointer,
+            Gain = gain.Pointer,
+            Y = y.Pointer,
+            Rows = x.Rows,
+            Columns = x.Columns,
+            Epsilon = epsilon,
         };
         RowKernels.RmsNorm(&job, _pool);
     }
@@ -28,8 +33,14 @@ public sealed unsafe partial class CpuBackend
         Shape(gain, 1, x.Columns);
         var job = new RowKernels.Norm
         {
-            X = x.Pointer, Gain = gain.Pointer, Y = dY.Pointer, DX = dX.Pointer, Rows = x.Rows, Columns = x.Columns,
-            Epsilon = epsilon, DGain = dGain is null ? null : dGain.Pointer,
+            X = x.Pointer,
+            Gain = gain.Pointer,
+            Y = dY.Pointer,
+            DX = dX.Pointer,
+            Rows = x.Rows,
+            Columns = x.Columns,
+            Epsilon = epsilon,
+            DGain = dGain is null ? null : dGain.Pointer,
         };
         RowKernels.RmsNormBackward(&job, _pool);
     }
@@ -79,7 +90,11 @@ public sealed unsafe partial class CpuBackend
         Same(gate, dUp);
         var job = new RowKernels.Gate
         {
-            A = gate.Pointer, B = up.Pointer, Y = dY.Pointer, DA = dGate.Pointer, DB = dUp.Pointer,
+            A = gate.Pointer,
+            B = up.Pointer,
+            Y = dY.Pointer,
+            DA = dGate.Pointer,
+            DB = dUp.Pointer,
             Length = gate.Length,
         };
         RowKernels.SwiGluBackward(&job, _pool);
@@ -113,8 +128,13 @@ public sealed unsafe partial class CpuBackend
         {
             var job = new RowKernels.Loss
             {
-                Logits = logits.Pointer, Targets = target, Weights = weight, Losses = loss, Rows = logits.Rows,
-                Columns = logits.Columns, Gradient = gradient,
+                Logits = logits.Pointer,
+                Targets = target,
+                Weights = weight,
+                Losses = loss,
+                Rows = logits.Rows,
+                Columns = logits.Columns,
+                Gradient = gradient,
             };
             RowKernels.CrossEntropy(&job, _pool);
         }
@@ -136,8 +156,12 @@ public sealed unsafe partial class CpuBackend
         Same(v, parameter);
         var job = new RowKernels.Optimiser
         {
-            Gradient = gradient.Pointer, M = m.Pointer, V = v.Pointer, Parameter = parameter.Pointer,
-            Length = parameter.Length, Step = step,
+            Gradient = gradient.Pointer,
+            M = m.Pointer,
+            V = v.Pointer,
+            Parameter = parameter.Pointer,
+            Length = parameter.Length,
+            Step = step,
         };
         RowKernels.AdamW(&job, _pool);
     }
@@ -158,8 +182,14 @@ public sealed unsafe partial class CpuBackend
         {
             var job = new RowKernels.Turn
             {
-                X = x.Pointer, Cosine = table.Cosine.Pointer, Sine = table.Sine.Pointer, Positions = position,
-                Rows = x.Rows, Columns = x.Columns, Half = half, Direction = direction,
+                X = x.Pointer,
+                Cosine = table.Cosine.Pointer,
+                Sine = table.Sine.Pointer,
+                Positions = position,
+                Rows = x.Rows,
+                Columns = x.Columns,
+                Half = half,
+                Direction = direction,
             };
             RowKernels.Rope(&job, _pool);
         }
@@ -195,12 +225,20 @@ public sealed unsafe partial class CpuBackend
         {
             var call = new Attention.Call
             {
-                Q = q.Pointer, Keys = keys.Pointer, Values = values.Pointer,
+                Q = q.Pointer,
+                Keys = keys.Pointer,
+                Values = values.Pointer,
                 CacheKeys = cache.Keys is null ? null : cache.Keys.Pointer,
                 CacheValues = cache.Values is null ? null : cache.Values.Pointer,
-                CacheStart = cacheStart, CacheEnd = cacheEnd,
-                RangeOffset = rangeOffset, RangeStart = rangeStart, RangeEnd = rangeEnd,
-                Rows = q.Rows, Heads = heads.Heads, KeyValueHeads = heads.KeyValueHeads, HeadSize = heads.HeadSize,
+                CacheStart = cacheStart,
+                CacheEnd = cacheEnd,
+                RangeOffset = rangeOffset,
+                RangeStart = rangeStart,
+                RangeEnd = rangeEnd,
+                Rows = q.Rows,
+                Heads = heads.Heads,
+                KeyValueHeads = heads.KeyValueHeads,
+                HeadSize = heads.HeadSize,
                 MaxKeys = maxKeys,
             };
             if (output is not null)

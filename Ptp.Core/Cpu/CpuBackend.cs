@@ -2,9 +2,9 @@
 // See IBackend for the equations and the row-independence rule.
 // Refuses: tensors of other backends. Nothing here allocates per call except Allocate and a first Pack.
 
-using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using Ptp.Core.Tensors;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Ptp.Core.Cpu;
 
@@ -26,7 +26,7 @@ public sealed unsafe partial class CpuBackend : IBackend
         }
 
         _pool = new CpuPool(threads);
-        Name = $"CPU, {(MatMul.Use512 ? "512" : "256")}-bit vectors, {threads} thread{(threads == 1 ? "" : "s")}";
+        Name = $"CPU, {(Cpu.MatMul.Use512 ? "512" : "256")}-bit vectors, {threads} thread{(threads == 1 ? "" : "s")}";
     }
 
     /// <inheritdoc/>
@@ -98,16 +98,16 @@ public sealed unsafe partial class CpuBackend : IBackend
         var packed = reuse as CpuPackedMatrix;
         if (packed is null || packed.Outputs != outputs || packed.Inputs != inputs)
         {
-            packed = new CpuPackedMatrix(outputs, inputs, Allocate(1, MatMul.PackedLength(outputs, inputs)));
+            packed = new CpuPackedMatrix(outputs, inputs, Allocate(1, Cpu.MatMul.PackedLength(outputs, inputs)));
         }
 
         if (transposed)
         {
-            MatMul.PackRows(weight.Pointer, inputs, outputs, packed.Panels.Pointer, _pool);
+            Cpu.MatMul.PackRows(weight.Pointer, inputs, outputs, packed.Panels.Pointer, _pool);
         }
         else
         {
-            MatMul.Pack(weight.Pointer, outputs, inputs, packed.Panels.Pointer, _pool);
+            Cpu.MatMul.Pack(weight.Pointer, outputs, inputs, packed.Panels.Pointer, _pool);
         }
 
         return packed;

@@ -28,12 +28,24 @@ public sealed class Transformer
 
     /// <summary>A model with random weights.</summary>
     public Transformer(IBackend backend, TransformerConfig config, ulong seed)
+        : this(backend, config)
+    {
+        var random = new RandomStream(seed, "weights");
+        var residual = 0.02 / Math.Sqrt(2.0 * Config.Layers);
+        foreach (var parameter in Parameters.Where(p => !p.IsVector))
+        {
+            var isResidual = parameter.Name.Contains(".o_proj.", StringComparison.Ordinal)
+                || parameter.Name.Contains(".down_proj.", StringComparison.Ordinal);
+            Initialise.Gaussian(parameter, random, isResidual ? residual : 0.02);
+        }
+    }
+
+    /// <summary>A model whose matrices are zero, to be filled from files; gains are one.</summary>
+    internal Transformer(IBackend backend, TransformerConfig config)
     {
         Config = config.Validated();
         Backend = backend;
-        var random = new RandomStream(seed, "weights");
         Embeddings = new Parameter(backend, "model.embed_tokens.weight", Config.VocabularySize, Config.HiddenSize);
-        Initialise.Gaussian(Embeddings, random, 0.02);
         _linears = new Parameter[Config.Layers][];
         _attentionNorms = new Parameter[Config.Layers];
         _mlpNorms = new Parameter[Config.Layers];
@@ -44,8 +56,6 @@ public sealed class Transformer
             {
                 var (outputs, inputs) = ShapeOf(Config, linear);
                 var weight = new Parameter(backend, NameOf(layer, linear) + ".weight", outputs, inputs);
-                var isResidual = linear is BlockLinear.Output or BlockLinear.Down;
-                Initialise.Gaussian(weight, random, isResidual ? 0.02 / Math.Sqrt(2.0 * Config.Layers) : 0.02);
                 _linears[layer][(int)linear] = weight;
             }
 
@@ -57,7 +67,6 @@ public sealed class Transformer
         if (!Config.TieEmbeddings)
         {
             Head = new Parameter(backend, "lm_head.weight", Config.VocabularySize, Config.HiddenSize);
-            Initialise.Gaussian(Head, random, 0.02);
         }
         else
         {
