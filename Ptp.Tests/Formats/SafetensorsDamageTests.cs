@@ -33,6 +33,7 @@ public sealed class SafetensorsDamageTests : IDisposable
         { "number beyond 64 bits", """{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,99999999999999999999]}}""" },
         { "shape of other size", """{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,12]}}""" },
         { "shape that overflows to fit", """{"a":{"dtype":"F32","shape":[4294967296,4294967296,3],"data_offsets":[0,12]}}""" },
+        { "product that is 3 again after overflow", """{"a":{"dtype":"F32","shape":[22809539,93251,5531,49],"data_offsets":[0,12]}}""" },
         { "huge shape", """{"a":{"dtype":"F32","shape":[2147483647,2147483647],"data_offsets":[0,12]}}""" },
         { "huge size beside none", """{"a":{"dtype":"F32","shape":[0,4294967296],"data_offsets":[0,0]},"b":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}}""" },
         { "unknown dtype", """{"a":{"dtype":"F31","shape":[3],"data_offsets":[0,12]}}""" },
