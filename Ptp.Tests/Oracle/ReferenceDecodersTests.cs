@@ -2,7 +2,6 @@
 // Source: Algorithm 1; students from perfect to adversarial, and a slot model with an untrained adapter.
 // Not here: the library's decoders (their tests compare with these).
 
-using FsCheck.Xunit;
 using Ptp.Reference.Oracle;
 using Xunit;
 using static Ptp.Tests.Oracle.OracleGens;
@@ -44,7 +43,7 @@ public sealed class ReferenceDecodersTests
     }
 
     // 100 cases, each with 6 students and both refinements: 1,200 comparisons.
-    [Property(MaxTest = 100)]
+    [Seeds(100)]
     public void Any_student_gives_the_autoregressive_tokens(int seed)
     {
         var drawn = new Case(seed & 0xffff);
@@ -65,7 +64,7 @@ public sealed class ReferenceDecodersTests
         }
     }
 
-    [Property(MaxTest = 50)]
+    [Seeds(50)]
     public void A_perfect_student_needs_the_fewest_rounds_and_a_wrong_one_a_round_per_token(int seed)
     {
         var drawn = new Case(seed & 0xffff);
@@ -80,7 +79,7 @@ public sealed class ReferenceDecodersTests
     }
 
     // 40 random models, each with a slot student on the same weights; temperatures 0, 0.7 and 1.5.
-    [Property(MaxTest = 40)]
+    [Seeds(40)]
     public void A_slot_model_with_an_untrained_adapter_changes_nothing(int seed)
     {
         var random = new Random(seed);

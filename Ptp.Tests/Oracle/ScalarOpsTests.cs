@@ -2,7 +2,6 @@
 // Source: the formulas in ScalarOps; loss = sum(c * y) with random c, so every output matters.
 // Not here: whole models (ScalarTransformerTests).
 
-using FsCheck.Xunit;
 using Ptp.Reference.Oracle;
 using Xunit;
 using static Ptp.Tests.Oracle.GradientCheck;
@@ -12,7 +11,7 @@ namespace Ptp.Tests.Oracle;
 
 public sealed class ScalarOpsTests
 {
-    [Property(MaxTest = 20)]
+    [Seeds(20)]
     public void Linear_backward(int seed)
     {
         var random = new Random(seed);
@@ -26,7 +25,7 @@ public sealed class ScalarOpsTests
         Holds("dW", Loss, w, dW);
     }
 
-    [Property(MaxTest = 10)]
+    [Seeds(10)]
     public void Embedding_backward_adds_up_repeated_ids(int seed)
     {
         var random = new Random(seed);
@@ -37,7 +36,7 @@ public sealed class ScalarOpsTests
         Holds("dTable", () => Dot(c, ScalarOps.Embedding(ids, table, 4)), table, dTable);
     }
 
-    [Property(MaxTest = 20)]
+    [Seeds(20)]
     public void RmsNorm_backward(int seed)
     {
         var random = new Random(seed);
@@ -59,7 +58,7 @@ public sealed class ScalarOpsTests
         Assert.Equal(1.6, y[1], 1e-15);
     }
 
-    [Property(MaxTest = 20)]
+    [Seeds(20)]
     public void Rope_backward_and_its_control(int seed)
     {
         var random = new Random(seed);
@@ -83,7 +82,7 @@ public sealed class ScalarOpsTests
         Assert.All(y.Zip(expected), pair => Assert.Equal(pair.Second, pair.First, 1e-15));
     }
 
-    [Property(MaxTest = 15)]
+    [Seeds(15)]
     public void Attention_backward_with_grouped_heads_and_any_mask(int seed)
     {
         var random = new Random(seed);
@@ -114,9 +113,12 @@ public sealed class ScalarOpsTests
         var y = ScalarOps.Attention([1], [0, Math.Log(3), 9], [4, 8, 1e6], new[,] { { true, true, false } }, 1, 1, 1);
         Assert.Equal(7, y[0], 1e-12);
         Assert.Equal([0.0], ScalarOps.Attention([1], [0], [4], new[,] { { false } }, 1, 1, 1));
+
+        // Four query heads share two value heads: neighbours 0, 1 read the first, 2, 3 the second.
+        Assert.Equal([5.0, 5, 6, 6], ScalarOps.Attention([1, 2, 3, 4], [1, 1], [5, 6], new[,] { { true } }, 4, 2, 1));
     }
 
-    [Property(MaxTest = 20)]
+    [Seeds(20)]
     public void SwiGlu_backward(int seed)
     {
         var random = new Random(seed);
@@ -128,7 +130,7 @@ public sealed class ScalarOpsTests
         Holds("dUp", Loss, up, dUp);
     }
 
-    [Property(MaxTest = 20)]
+    [Seeds(20)]
     public void Softmax_backward(int seed)
     {
         var random = new Random(seed);
@@ -138,7 +140,7 @@ public sealed class ScalarOpsTests
         Holds("dX", () => Dot(c, ScalarOps.Softmax(x, 3, 5)), x, dX);
     }
 
-    [Property(MaxTest = 50)]
+    [Seeds(50)]
     public void Softmax_is_invariant_under_shifts_even_huge_ones(int seed)
     {
         var random = new Random(seed);
@@ -151,7 +153,7 @@ public sealed class ScalarOpsTests
         }
     }
 
-    [Property(MaxTest = 20)]
+    [Seeds(20)]
     public void CrossEntropy_backward_with_ignored_rows_and_weights(int seed)
     {
         var random = new Random(seed);

@@ -2,7 +2,6 @@
 // Source: ScalarTransformer and ScalarPass; a 2-layer model whose sizes all differ.
 // Not here: real weights (StoriesTests).
 
-using FsCheck.Xunit;
 using Ptp.Reference.Oracle;
 using Xunit;
 using static Ptp.Tests.Oracle.OracleGens;
@@ -70,7 +69,17 @@ public sealed class ScalarTransformerTests
         Assert.True(GradientCheck.RelativeError(drawn.Loss, drawn.Model.Weights[Name], gradient) > 1e-5);
     }
 
-    [Property(MaxTest = 10)]
+    [Fact]
+    public void Slots_stand_one_position_before_their_targets()
+    {
+        var call = ScalarCall.WithSlots([5, 2, 5], [1, 2, 3, 4], width: 2);
+        Assert.Equal([5, 2, 5, ScalarCall.Slot, ScalarCall.Slot], call.Tokens);
+        Assert.Equal([0, 1, 2, 2, 3], call.Positions);
+        Assert.Equal([false, false, false, true, true], call.Gated!);
+        Assert.Equal([1, 2, 3, 4], call.Vectors![6..]);
+    }
+
+    [Seeds(10)]
     public void Slots_see_the_context_and_earlier_slots_and_change_no_base_row(int seed)
     {
         var drawn = Draw(seed, tied: true);
@@ -93,7 +102,7 @@ public sealed class ScalarTransformerTests
         Assert.NotEqual(plain.Row(2), model.Forward(leaky, drawn.Lora).Row(2));
     }
 
-    [Property(MaxTest = 10)]
+    [Seeds(10)]
     public void Zero_B_or_no_gate_is_the_base_model(int seed)
     {
         var drawn = Draw(seed, tied: false);
@@ -104,7 +113,7 @@ public sealed class ScalarTransformerTests
         Assert.NotEqual(without, drawn.Model.Forward(drawn.Call, drawn.Lora).Logits);
     }
 
-    [Property(MaxTest = 10)]
+    [Seeds(10)]
     public void Only_distances_between_positions_matter(int seed)
     {
         var drawn = Draw(seed, tied: true);
@@ -118,7 +127,7 @@ public sealed class ScalarTransformerTests
         Assert.Contains(logits.Zip(torn.Logits), pair => Math.Abs(pair.First - pair.Second) > 1e-6);
     }
 
-    [Property(MaxTest = 10)]
+    [Seeds(10)]
     public void One_token_at_a_time_is_the_last_row_of_a_wide_call(int seed)
     {
         var drawn = Draw(seed, tied: false);

@@ -2,7 +2,6 @@
 // Source: t_k = f(context; u_i..u_k); the law of t_k is constant over the cell of u_i..u_(k-1); volumes are probabilities.
 // Not here: learned models.
 
-using FsCheck.Xunit;
 using Ptp.Reference.Oracle;
 using Xunit;
 using static Ptp.Tests.Oracle.OracleGens;
@@ -14,7 +13,7 @@ public sealed class TheoremTests
     private static double[] Draw(Random random, int count) =>
         [.. Enumerable.Range(0, count).Select(_ => random.NextDouble())];
 
-    [Property(MaxTest = 200)]
+    [Seeds(200)]
     public void Theorem_1_is_what_autoregressive_decoding_gives(int seed)
     {
         var random = new Random(seed);
@@ -25,7 +24,7 @@ public sealed class TheoremTests
         Assert.Equal(decoded, Theorem1.Tokens(law, context, u));
     }
 
-    [Property(MaxTest = 200)]
+    [Seeds(200)]
     public void Later_auxiliaries_never_change_earlier_tokens(int seed)
     {
         var random = new Random(seed);
@@ -52,7 +51,7 @@ public sealed class TheoremTests
     }
 
     // 60 languages, V = 2..4, N = 1..5; up to 1,024 sequences each, three points in every box.
-    [Property(MaxTest = 60)]
+    [Seeds(60)]
     public void Theorem_2_by_enumeration(int seed)
     {
         var random = new Random(seed);
@@ -73,7 +72,7 @@ public sealed class TheoremTests
         }
     }
 
-    [Property(MaxTest = 60)]
+    [Seeds(60)]
     public void Control_outside_its_box_a_sequence_does_not_come(int seed)
     {
         var random = new Random(seed);
