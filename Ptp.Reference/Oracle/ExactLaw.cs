@@ -22,7 +22,9 @@ public sealed record ExactSequence(int[] Tokens, double Probability, (double Lef
 /// <summary>Enumeration.</summary>
 public static class ExactLaw
 {
-    /// <summary>All continuations of <paramref name="context"/> of the given length that can occur, in id order.</summary>
+    /// <summary>
+    /// All continuations of <paramref name="context"/> of the given length that can occur, in id order.
+    /// </summary>
     /// <param name="law">Law of the next token, [V].</param>
     /// <param name="context">Tokens before.</param>
     /// <param name="length">N, number of tokens to continue by.</param>

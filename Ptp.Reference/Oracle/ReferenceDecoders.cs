@@ -33,14 +33,16 @@ public sealed class ReferenceDecoders(ScalarNextLaw law, IReadOnlySet<int> stop,
         return y;
     }
 
-    /// <summary>Drafts up to <paramref name="slots"/> tokens, verifies them against the teacher's picks, keeps what agrees.</summary>
+    /// <summary>
+    /// Drafts up to <paramref name="slots"/> tokens, verifies them against the teacher's picks, keeps what agrees.
+    /// </summary>
     /// <param name="prompt">Tokens before.</param>
     /// <param name="u">u(g) belongs to generated token g, whoever proposes or verifies it.</param>
     /// <param name="student">Any student: it decides how many rounds are needed and nothing else.</param>
     /// <param name="slots">N, most draft tokens per round.</param>
     /// <param name="correctFirstToken">
-    /// True where the last committed row already holds the first slot's law, as with gated adapters: the first draft token is
-    /// replaced by the true one before verification, so a round commits at least two tokens.
+    /// True where the last committed row already holds the first slot's law, as with gated adapters: the first draft
+    /// token is replaced by the true one before verification, so a round commits at least two tokens.
     /// </param>
     public ScalarDecoded ErrorCorrected(
         int[] prompt, Func<int, double> u, ScalarDraft student, int slots, bool correctFirstToken = false)
@@ -55,7 +57,7 @@ public sealed class ReferenceDecoders(ScalarNextLaw law, IReadOnlySet<int> stop,
             int[] draft = [.. student(committed, ahead[..slots])];
             if (draft.Length > slots)
             {
-                throw new ArgumentException($"The student drafted {draft.Length} tokens for {slots} slots.", nameof(student));
+                throw new ArgumentException($"{draft.Length} draft tokens for {slots} slots.", nameof(student));
             }
 
             if (correctFirstToken && draft.Length > 0)

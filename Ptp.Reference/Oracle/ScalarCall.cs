@@ -1,5 +1,5 @@
 // The R rows of one forward pass: what enters, at which position, who sees whom, and which rows the adapter serves.
-// Source: causal rows of a LLaMA; auxiliary slots at position s + l - 1 that see the context and their own predecessors.
+// Source: causal rows of a LLaMA; slots at position s + l - 1 that see the context and their predecessors.
 // Refuses: rows without an input and tables of the wrong size (checked by ScalarTransformer when it runs).
 
 namespace Ptp.Reference.Oracle;
@@ -24,8 +24,8 @@ public sealed record ScalarCall(
         new(tokens, [.. Enumerable.Range(0, tokens.Length)], CausalMask(tokens.Length));
 
     /// <summary>
-    /// A context followed by gated auxiliary slots. Slot l predicts the token at context.Length + l, stands at the position
-    /// before it (the first slot shares the last token's), and sees the context and the slots up to itself.
+    /// A context followed by gated auxiliary slots. Slot l predicts the token at context.Length + l, stands at the
+    /// position before it (the first slot shares the last token's), and sees the context and the slots up to itself.
     /// </summary>
     /// <param name="context">Token ids, at least one.</param>
     /// <param name="slots">Embedded auxiliaries, [N, D].</param>

@@ -7,7 +7,7 @@ namespace Ptp.Reference.Oracle;
 /// <summary>Settings of the chain, and the chain.</summary>
 /// <param name="Temperature">0 for argmax; ties go to the lowest id.</param>
 /// <param name="TopK">Keeps the k most likely tokens; 0 keeps all.</param>
-/// <param name="TopP">Keeps the shortest most-likely-first list whose mass before its last member is below top-p.</param>
+/// <param name="TopP">Keeps a token while the mass of the more likely ones is below top-p.</param>
 public sealed record ScalarLaw(double Temperature = 1, int TopK = 0, double TopP = 1)
 {
     /// <summary>The law, [V], from logits, [V]. Among equal logits the lower id counts as the more likely.</summary>
@@ -68,9 +68,9 @@ public sealed record ScalarLaw(double Temperature = 1, int TopK = 0, double TopP
             throw new ArgumentException($"{this}: need temperature >= 0, top-k >= 0, top-p in (0, 1].");
         }
 
-        if (logits.Any(logit => double.IsNaN(logit) || double.IsPositiveInfinity(logit)) || !logits.Any(double.IsFinite))
+        if (!logits.All(logit => logit < double.PositiveInfinity) || !logits.Any(double.IsFinite)) // NaN fails "<"
         {
-            throw new ArgumentException("Logits must be numbers or -infinity, at least one of them finite.", nameof(logits));
+            throw new ArgumentException("Logits must be finite or -infinity, and not all -infinity.", nameof(logits));
         }
     }
 }

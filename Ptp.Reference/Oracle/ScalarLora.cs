@@ -12,7 +12,9 @@ namespace Ptp.Reference.Oracle;
 public sealed record ScalarLora(
     int Rank, double Scale, IReadOnlyDictionary<string, double[]> A, IReadOnlyDictionary<string, double[]> B)
 {
-    /// <summary>y += s * B (A x) in the gated rows. <paramref name="x"/> [R, inputs], <paramref name="y"/> [R, outputs].</summary>
+    /// <summary>
+    /// y += s * B (A x) in the gated rows. <paramref name="x"/> [R, inputs], <paramref name="y"/> [R, outputs].
+    /// </summary>
     public void Add(string linear, double[] x, bool[] gated, int inputs, int outputs, double[] y)
     {
         var down = ScalarOps.Linear(x, A[linear], gated.Length, inputs, Rank); // [R, Rank]

@@ -1,5 +1,5 @@
-// Masked attention with grouped heads, forward and backward, in scalar double; the mask is a plain table of who sees whom.
-// Source: softmax(q k^T / sqrt(K)) v over the visible keys, query heads sharing key-value heads as in Hugging Face's LLaMA.
+// Masked attention with grouped heads, forward and backward; the mask is a plain table of who sees whom.
+// Source: softmax(q k^T / sqrt(K)) v over the visible keys, query heads sharing key-value heads as in LLaMA.
 // Not here: a cache. The keys of the past are rows like any others.
 
 namespace Ptp.Reference.Oracle;

@@ -1,12 +1,14 @@
-// The operations of a LLaMA-style transformer, each as its formula reads, in scalar double; backward stands under forward.
-// Source: the definitions used by Hugging Face's LLaMA (RMSNorm, half-split RoPE, SwiGLU); attention is in ScalarOps.Attention.cs.
+// The operations of a LLaMA-style transformer, each as its formula reads, in double; backward under forward.
+// Source: Hugging Face's LLaMA (RMSNorm, half-split RoPE, SwiGLU). Attention is in ScalarOps.Attention.cs.
 // Refuses nothing: it is the yardstick of the tests and trusts its callers. Not here: speed, caches, float.
 //
 // A matrix [R, D] is one array, row after row. Every backward ADDS into the dX and dW it is given.
 
 namespace Ptp.Reference.Oracle;
 
-/// <summary>Every op of the transformer, forward and backward. R rows, D width, H heads, K head width, V vocabulary.</summary>
+/// <summary>
+/// Every op of the transformer, forward and backward. R rows, D width, H heads, K head width, V vocabulary.
+/// </summary>
 public static partial class ScalarOps
 {
     /// <summary>The target that takes no part in the cross-entropy.</summary>
@@ -39,7 +41,9 @@ public static partial class ScalarOps
         }
     }
 
-    /// <summary>y = x W^T. <paramref name="x"/> [R, inputs], <paramref name="w"/> [outputs, inputs]; returns [R, outputs].</summary>
+    /// <summary>
+    /// y = x W^T. <paramref name="x"/> [R, inputs], <paramref name="w"/> [outputs, inputs]; returns [R, outputs].
+    /// </summary>
     public static double[] Linear(double[] x, double[] w, int rows, int inputs, int outputs)
     {
         var y = new double[rows * outputs];
@@ -74,7 +78,10 @@ public static partial class ScalarOps
         }
     }
 
-    /// <summary>y = gain * x / sqrt(mean(x^2) + eps). <paramref name="x"/> [R, D], <paramref name="gain"/> [D]; returns [R, D].</summary>
+    /// <summary>
+    /// y = gain * x / sqrt(mean(x^2) + eps). <paramref name="x"/> [R, D], <paramref name="gain"/> [D]; returns [R,
+    /// D].
+    /// </summary>
     public static double[] RmsNorm(double[] x, double[] gain, int rows, int width, double eps)
     {
         var y = new double[rows * width];

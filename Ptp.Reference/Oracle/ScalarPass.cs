@@ -81,7 +81,9 @@ public sealed class ScalarPass
             _normedLast, _weights[_config.Head], _call.Rows, _config.Hidden, _config.Vocabulary);
     }
 
-    /// <summary>Gradients of everything, from the gradient of the logits. A tied table collects from both of its ends.</summary>
+    /// <summary>
+    /// Gradients of everything, from the gradient of the logits. A tied table collects from both of its ends.
+    /// </summary>
     /// <param name="dLogits">[R, V].</param>
     public ScalarGradients Backward(double[] dLogits)
     {

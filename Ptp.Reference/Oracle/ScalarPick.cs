@@ -1,6 +1,6 @@
 // Pick(u, P): the inverse CDF in vocabulary-id order, and its inverse, the cell of u that belongs to a known token.
 // Source: the paper's Pick, min { j : F_j > u }; cells are half-open, [F_(j-1), F_j).
-// Refuses: u outside [0, 1), NaN, laws without a possible token, the cell of an impossible token, a cell too narrow for any u.
+// Refuses: u outside [0, 1), laws without a possible token, cells that are empty or too narrow for any u.
 
 namespace Ptp.Reference.Oracle;
 
@@ -30,12 +30,14 @@ public static class ScalarPick
         return LastPossible(law); // rounding left the total below u; the gap belongs to the last token that can occur
     }
 
-    /// <summary>The half-open cell [Left, Right) of a possible token: Pick returns it for these u and no others.</summary>
+    /// <summary>
+    /// The half-open cell [Left, Right) of a possible token: Pick returns it for these u and no others.
+    /// </summary>
     public static (double Left, double Right) Cell(int token, double[] law)
     {
         if (!(law[token] > 0))
         {
-            throw new ArgumentException($"Token {token} has probability {law[token]}: its cell is empty.", nameof(token));
+            throw new ArgumentException($"Token {token} has probability {law[token]}: no cell.", nameof(token));
         }
 
         var left = 0.0;
@@ -48,7 +50,9 @@ public static class ScalarPick
         return (Math.Min(left, 1), Math.Min(right, 1)); // a total rounded above 1 must not lead out of [0, 1)
     }
 
-    /// <summary>A u for a known token: Left + noise * (Right - Left), kept inside the cell when rounding would leave it.</summary>
+    /// <summary>
+    /// A u for a known token: Left + noise * (Right - Left), kept inside the cell when rounding would leave it.
+    /// </summary>
     /// <param name="token">A token of positive probability.</param>
     /// <param name="law">Probabilities, [V].</param>
     /// <param name="noise">In [0, 1): uniform noise makes u uniform when the token was drawn from the law.</param>

@@ -1,4 +1,4 @@
-// A LLaMA-style decoder in scalar double, forward and backward: the model's formula, with nothing between it and the reader.
+// A LLaMA-style decoder in scalar double: weights and rows in, logits out, and the way back (ScalarPass).
 // Source: LlamaForCausalLM (pre-norm blocks, RoPE, grouped heads, SwiGLU, optional tied head), plus gated LoRA.
 // Refuses: missing or misshapen weights and adapters, rows without an input. Not here: a cache, float, speed.
 
@@ -70,7 +70,7 @@ public sealed class ScalarTransformer
             var fits = linears.TryGetValue(name, out var size)
                 && lora.A.GetValueOrDefault(name)?.Length == lora.Rank * size.Inputs
                 && lora.B.GetValueOrDefault(name)?.Length == size.Outputs * lora.Rank;
-            Require(fits, $"The adapter of {name} must be A [{lora.Rank}, inputs], B [outputs, {lora.Rank}] of a known linear.");
+            Require(fits, $"{name} must be a known linear with A [{lora.Rank}, inputs], B [outputs, {lora.Rank}].");
         }
     }
 

@@ -10,7 +10,9 @@ public delegate double[] ScalarNextLaw(int[] prefix);
 /// <summary>The function f_P of Theorem 1, by recursion on the first unknown token.</summary>
 public static class Theorem1
 {
-    /// <summary>t_i..t_k. The first token uses u_i alone; the rest is the same function of the context grown by it.</summary>
+    /// <summary>
+    /// t_i..t_k. The first token uses u_i alone; the rest is the same function of the context grown by it.
+    /// </summary>
     public static int[] Tokens(ScalarNextLaw law, int[] context, double[] u)
     {
         if (u.Length == 0)
@@ -23,7 +25,7 @@ public static class Theorem1
     }
 
     /// <summary>
-    /// Theorem 2: the law of t_k given the context and u_i..u_(k-1). The auxiliaries stand for the tokens that they decide.
+    /// Theorem 2: the law of t_k given the context and u_i..u_(k-1). The auxiliaries stand for the tokens they decide.
     /// </summary>
     public static double[] LawGiven(ScalarNextLaw law, int[] context, double[] u) =>
         law([.. context, .. Tokens(law, context, u)]);

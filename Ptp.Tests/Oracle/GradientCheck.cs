@@ -12,7 +12,9 @@ internal static class GradientCheck
     private const double Step = 1e-5;
     private const double Tolerance = 1e-6; // of the largest entry of the gradient
 
-    /// <summary>Fails unless every entry of <paramref name="dX"/> is the slope of <paramref name="loss"/> in x.</summary>
+    /// <summary>
+    /// Fails unless every entry of <paramref name="dX"/> is the slope of <paramref name="loss"/> in x.
+    /// </summary>
     public static void Holds(string what, Func<double> loss, double[] x, double[] dX)
     {
         var worst = RelativeError(loss, x, dX);

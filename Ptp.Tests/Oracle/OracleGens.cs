@@ -40,7 +40,9 @@ public static class OracleGens
         new(Vocabulary: 7, Hidden: 6, Intermediate: 5, Layers: 2, Heads: 4, KeyValueHeads: 2, HeadSize: 4,
             RopeTheta: 100, NormEps: 1e-3, tied);
 
-    /// <summary>A law of <paramref name="vocabulary"/> tokens per prefix, about a quarter of the entries zero.</summary>
+    /// <summary>
+    /// A law of <paramref name="vocabulary"/> tokens per prefix, about a quarter of the entries zero.
+    /// </summary>
     public static ScalarNextLaw Language(int seed, int vocabulary, double zeros = 0.25) => prefix =>
     {
         var hash = unchecked((uint)seed * 2654435761u + 1);

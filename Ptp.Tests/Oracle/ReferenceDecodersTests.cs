@@ -35,7 +35,7 @@ public sealed class ReferenceDecodersTests
         [
             Student,
             (prefix, u) => Theorem1.Tokens(Law, prefix, u), // perfect
-            (prefix, u) => [.. Theorem1.Tokens(Law, prefix, u).Select(token => (token + 1) % Vocabulary)], // never right
+            (prefix, u) => [.. Theorem1.Tokens(Law, prefix, u).Select(t => (t + 1) % Vocabulary)], // never right
             (prefix, u) => Theorem1.Tokens(Language(Seed + 1, Vocabulary), prefix, u), // another language, the same u
             (prefix, u) => new int[u.Length], // deaf to u
             (_, _) => [], // mute
@@ -58,7 +58,8 @@ public sealed class ReferenceDecodersTests
                 var decoded = decoders.ErrorCorrected(drawn.Prompt, drawn.U, student, slots, refined);
                 Assert.Equal(expected, decoded.Tokens);
                 Assert.Equal(expected.Length, decoded.Rounds.Sum(round => round.Committed));
-                Assert.All(decoded.Rounds, round => Assert.InRange(round.Committed, 1, Math.Min(round.Correct, slots) + 1));
+                Assert.All(decoded.Rounds, round => Assert.InRange(round.Correct, 0, slots));
+                Assert.All(decoded.Rounds, round => Assert.InRange(round.Committed, 1, round.Correct + 1));
                 Assert.All(decoded.Rounds.SkipLast(1), round => Assert.Equal(round.Correct + 1, round.Committed));
             }
         }
@@ -87,12 +88,14 @@ public sealed class ReferenceDecodersTests
         var model = new ScalarTransformer(config, Weights(config, random));
         var adapter = Lora(config, 2, 0.5, random);
         var direction = Normal(random, config.Hidden);
-        var settings = new ScalarLaw(new[] { 0, 0.7, 1.5 }[random.Next(3)], random.Next(5), 0.6 + 0.4 * random.NextDouble());
+        var temperature = new[] { 0, 0.7, 1.5 }[random.Next(3)];
+        var settings = new ScalarLaw(temperature, TopK: random.Next(5), TopP: 0.6 + 0.4 * random.NextDouble());
         int[] Student(int[] prefix, double[] u)
         {
             double[] slots = [.. u.SelectMany(value => direction.Select(d => d * (value - 0.5)))]; // [N, D]
             var pass = model.Forward(ScalarCall.WithSlots(prefix, slots, config.Hidden), adapter);
-            return [.. u.Select((_, j) => Array.IndexOf(pass.Row(prefix.Length + j), pass.Row(prefix.Length + j).Max()))];
+            var rows = u.Select((_, j) => pass.Row(prefix.Length + j));
+            return [.. rows.Select(row => Array.IndexOf(row, row.Max()))];
         }
 
         var decoders = new ReferenceDecoders(
@@ -123,7 +126,8 @@ public sealed class ReferenceDecodersTests
         var different = Enumerable.Range(0, 50).Count(seed =>
         {
             var drawn = new Case(seed);
-            var expected = new ReferenceDecoders(drawn.Law, new HashSet<int>(), 12).Autoregressive(drawn.Prompt, drawn.U);
+            var decoders = new ReferenceDecoders(drawn.Law, new HashSet<int>(), 12);
+            var expected = decoders.Autoregressive(drawn.Prompt, drawn.U);
             var u = Enumerable.Range(0, 12).Select(drawn.U).ToArray();
             return !expected.SequenceEqual(drawn.Students[3](drawn.Prompt, u));
         });
@@ -133,7 +137,8 @@ public sealed class ReferenceDecodersTests
     [Fact]
     public void A_stop_token_inside_the_draft_ends_the_text()
     {
-        var decoders = new ReferenceDecoders(prefix => prefix.Length == 2 ? [0, 1] : [1, 0], new HashSet<int> { 1 }, 10);
+        double[] Law(int[] prefix) => prefix.Length == 2 ? [0, 1] : [1, 0];
+        var decoders = new ReferenceDecoders(Law, new HashSet<int> { 1 }, maxNew: 10);
         var decoded = decoders.ErrorCorrected([], _ => 0.5, (_, _) => [0, 0, 1, 0, 0], 5);
         Assert.Equal([0, 0, 1], decoded.Tokens);
         Assert.Equal([new ScalarRound(5, 3)], decoded.Rounds);

@@ -14,7 +14,9 @@ public sealed class ScalarPickTests
 
     private static double[] RandomLaw(int seed) => Language(seed, 1 + (seed & 15))([seed]);
 
-    /// <summary>Where the edges are and between: every F_j below 1, its neighbours, 0, the largest u, and random ones.</summary>
+    /// <summary>
+    /// Where the edges are and between: every F_j below 1, its neighbours, 0, the largest u, and random ones.
+    /// </summary>
     private static IEnumerable<double> InterestingU(double[] law, Random random)
     {
         var edge = 0.0;
@@ -143,7 +145,7 @@ public sealed class ScalarPickTests
         Assert.Equal(2, new ScalarLaw(1, 0, 0.55).FromLogits(logits).Count(p => p > 0));
         Assert.Equal(4, new ScalarLaw().FromLogits(logits).Count(p => p > 0));
 
-        // The edge: the mass before a member must be below top-p, so half is enough for top-p one half; ties keep low ids.
+        // The edge: the mass before a member must be below top-p; one half is not below one half. Ties keep low ids.
         Assert.Equal([1.0, 0], new ScalarLaw(1, 0, 0.5).FromLogits([3, 3]));
     }
 
@@ -152,7 +154,8 @@ public sealed class ScalarPickTests
     {
         ScalarLaw[] settings =
         [
-            new(-1), new(double.NaN), new(double.PositiveInfinity), new(1, -1), new(1, 0, 0), new(1, 0, 1.1), new(1, 0, double.NaN),
+            new(-1), new(double.NaN), new(double.PositiveInfinity), new(1, -1),
+            new(1, 0, 0), new(1, 0, 1.1), new(1, 0, double.NaN),
         ];
         Assert.All(settings, bad => Assert.Throws<ArgumentException>(() => bad.FromLogits([1, 2])));
         double[][] logits = [[0, double.NaN], [0, double.PositiveInfinity], [double.NegativeInfinity]];

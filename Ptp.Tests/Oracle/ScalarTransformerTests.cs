@@ -107,7 +107,8 @@ public sealed class ScalarTransformerTests
     {
         var drawn = Draw(seed, tied: false);
         var without = drawn.Model.Forward(drawn.Call).Logits;
-        var silent = drawn.Lora with { B = drawn.Lora.B.ToDictionary(pair => pair.Key, pair => new double[pair.Value.Length]) };
+        var zeros = drawn.Lora.B.ToDictionary(pair => pair.Key, pair => new double[pair.Value.Length]);
+        var silent = drawn.Lora with { B = zeros };
         Assert.Equal(without, drawn.Model.Forward(drawn.Call, silent).Logits);
         Assert.Equal(without, drawn.Model.Forward(drawn.Call with { Gated = null }, drawn.Lora).Logits);
         Assert.NotEqual(without, drawn.Model.Forward(drawn.Call, drawn.Lora).Logits);
@@ -119,7 +120,8 @@ public sealed class ScalarTransformerTests
         var drawn = Draw(seed, tied: true);
         var call = drawn.Call;
         var logits = drawn.Model.Forward(call, drawn.Lora).Logits;
-        var moved = drawn.Model.Forward(call with { Positions = [.. call.Positions.Select(p => p + 1000)] }, drawn.Lora);
+        int[] later = [.. call.Positions.Select(position => position + 1000)];
+        var moved = drawn.Model.Forward(call with { Positions = later }, drawn.Lora);
         Assert.All(logits.Zip(moved.Logits), pair => Assert.Equal(pair.First, pair.Second, 1e-9));
 
         // Control: a gap in the positions is not a shift.

@@ -62,7 +62,8 @@ public sealed class StoriesTests
 
     private static double Distance(double[] a, double[] b) => a.Zip(b, (x, y) => Math.Abs(x - y)).Max();
 
-    private static JsonElement Json(string path) => JsonDocument.Parse(File.ReadAllText(TestData.Path(path))).RootElement;
+    private static JsonElement Json(string path) =>
+        JsonDocument.Parse(File.ReadAllText(TestData.Path(path))).RootElement;
 
     /// <summary>Safetensors: header length (8 bytes, little endian), header (JSON), numbers.</summary>
     private static Dictionary<string, double[]> ReadWeights()

@@ -1,5 +1,5 @@
 // Theorem 1 against decoding one token at a time, Theorem 2 by enumeration of every sequence of tiny languages.
-// Source: t_k = f(context; u_i..u_k); the law of t_k is constant over the cell of u_i..u_(k-1); volumes are probabilities.
+// Source: t_k = f(context; u_i..u_k); the law of t_k is constant over the cell of u_i..u_(k-1); volume = probability.
 // Not here: learned models.
 
 using Ptp.Reference.Oracle;
@@ -62,7 +62,8 @@ public sealed class TheoremTests
         foreach (var sequence in sequences)
         {
             Assert.Equal(sequence.Probability, sequence.Volume, 1e-13);
-            double[][] places = [new double[length], [.. Enumerable.Repeat(Math.BitDecrement(1.0), length)], Draw(random, length)];
+            var almostOne = Enumerable.Repeat(Math.BitDecrement(1.0), length).ToArray();
+            double[][] places = [new double[length], almostOne, Draw(random, length)];
             foreach (var u in places.Select(sequence.Point))
             {
                 Assert.Equal(sequence.Tokens, Theorem1.Tokens(law, context, u));
@@ -92,10 +93,11 @@ public sealed class TheoremTests
     [Fact]
     public void Control_independent_prediction_has_another_joint_law()
     {
-        // Predicting t_2 without u_1 can give no more than its marginal, and marginals do not multiply to the joint law.
+        // Without u_1, t_2 can be given its marginal at best, and marginals do not multiply to the joint law.
         var law = Language(11, 3, zeros: 0);
         var pairs = ExactLaw.Sequences(law, [], 2);
-        var second = Enumerable.Range(0, 3).Select(t => pairs.Where(p => p.Tokens[1] == t).Sum(p => p.Probability)).ToArray();
+        double Marginal(int token) => pairs.Where(p => p.Tokens[1] == token).Sum(p => p.Probability);
+        double[] second = [Marginal(0), Marginal(1), Marginal(2)];
         var first = law([]);
         Assert.Equal(1, second.Sum(), 1e-12);
         var distance = pairs.Sum(p => Math.Abs(p.Probability - first[p.Tokens[0]] * second[p.Tokens[1]])) / 2;
