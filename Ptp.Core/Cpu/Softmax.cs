@@ -82,6 +82,15 @@ internal static unsafe class Softmax
         return total;
     }
 
+    /// <summary>softmax(logits)[token], without writing the rest.</summary>
+    public static float ProbabilityOf(ReadOnlySpan<float> logits, int token)
+    {
+        var scratch = Scratch.First(logits.Length);
+        logits.CopyTo(new Span<float>(scratch, logits.Length));
+        var sum = ExpShifted(scratch, logits.Length, 1f, out _);
+        return scratch[token] / sum;
+    }
+
     /// <summary>x *= scale.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void ScaleBy(float* x, int length, float scale)

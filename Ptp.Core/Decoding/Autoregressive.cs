@@ -1,0 +1,86 @@
+// Plain decoding, one token per call: t_g = Pick(u_g, P(. | prompt, t_<g)).
+// Every other exact decoder must return these very tokens for the same u.
+// Refuses: nothing beyond the decoder contract.
+
+using System.Diagnostics;
+using Ptp.Core.Model;
+using Ptp.Core.Paper;
+
+namespace Ptp.Core.Decoding;
+
+/// <summary>One call, one token.</summary>
+public sealed class Autoregressive(Transformer model, SamplingOptions law, PickRule rule) : IDecoder
+{
+    private readonly ModelSession _session = new(model, law, rule);
+
+    /// <inheritdoc/>
+    public string Name => "ar";
+
+    /// <inheritdoc/>
+    public Decoded Decode(
+        IReadOnlyList<int> prompt, Auxiliaries u, DecodeLimits limits, Func<Commitment, bool>? committed = null,
+        CancellationToken cancellation = default)
+    {
+        var clock = Stopwatch.StartNew();
+        _session.Start(prompt);
+        var promptSeconds = clock.Elapsed.TotalSeconds;
+        var output = new List<int>();
+        var stop = Rounds.StopBefore(output.Count, limits, _session);
+        while (stop is null)
+        {
+            _session.Verify([_session.Tokens[^1]]);
+            var token = _session.Pick(0, u, output.Count);
+            stop = Rounds.Commit([token], 0, 0, output, limits, _session, committed)
+                ?? Rounds.StopBefore(output.Count, limits, _session)
+                ?? (cancellation.IsCancellationRequested ? StopReason.Cancelled : null);
+        }
+
+        _session.Stats.AddTime(promptSeconds, clock.Elapsed.TotalSeconds - promptSeconds);
+        return new Decoded([.. output], stop.Value, _session.Stats);
+    }
+}
+
+/// <summary>The end of a round, the same for every decoder.</summary>
+internal static class Rounds
+{
+    /// <summary>A reason not to start another round.</summary>
+    public static StopReason? StopBefore(int generated, DecodeLimits limits, ModelSession session) =>
+        generated >= limits.MaxNewTokens ? StopReason.MaxTokens
+        : session.Room <= 0 ? StopReason.ContextFull
+        : null;
+
+    /// <summary>Commits tokens up to the first end token, crops the cache, counts, and tells the caller.</summary>
+    /// <param name="tokens">Verified tokens: the correct ones and one more.</param>
+    /// <param name="drafted">Draft tokens that were verified.</param>
+    /// <param name="correct">Leading draft tokens that were right.</param>
+    /// <param name="output">Generated tokens so far; grows.</param>
+    /// <param name="limits">When to stop.</param>
+    /// <param name="session">The text.</param>
+    /// <param name="committed">Told of the tokens; false stops.</param>
+    public static StopReason? Commit(
+        ReadOnlySpan<int> tokens, int drafted, int correct, List<int> output, DecodeLimits limits,
+        ModelSession session, Func<Commitment, bool>? committed)
+    {
+        var count = Math.Min(tokens.Length, Math.Min(limits.MaxNewTokens - output.Count, session.Room));
+        StopReason? stop = null;
+        for (var i = 0; i < count; i++)
+        {
+            if (limits.EndTokens.Contains(tokens[i]))
+            {
+                count = i + 1;
+                stop = StopReason.EndToken;
+            }
+        }
+
+        foreach (var token in tokens[..count])
+        {
+            output.Add(token);
+            session.Tokens.Add(token);
+        }
+
+        session.Cache.Crop(session.Tokens.Count - 1);
+        session.Stats.AddRound(drafted, correct, count);
+        var goOn = committed?.Invoke(new Commitment(tokens[..count].ToArray(), Math.Min(correct, count))) ?? true;
+        return stop ?? (goOn ? null : StopReason.Cancelled);
+    }
+}

@@ -1,0 +1,32 @@
+// A drafter: context + auxiliaries -> a chain of proposed tokens with confidences.
+// A proposal of a drafter that is deterministic given u is a point mass: its token is all its law.
+// Refuses: proposals without the u they were made from; sharing u is safe only under accept-if-equal.
+
+using Ptp.Core.Paper;
+
+namespace Ptp.Core.Decoding;
+
+/// <summary>A chain of draft tokens.</summary>
+/// <param name="Tokens">Draft of tokens g, g + 1, ...</param>
+/// <param name="Confidences">Probability the drafter gives each, [N].</param>
+/// <param name="KnowsFirstLaw">
+/// True if drafting also ran the last committed token through the verifier: its row is in the cache and law row 0 is P(t_g).
+/// </param>
+public readonly record struct Draft(int[] Tokens, float[] Confidences, bool KnowsFirstLaw);
+
+/// <summary>Proposes tokens that a verifier checks.</summary>
+public interface IDrafter
+{
+    /// <summary>Most tokens per draft.</summary>
+    int Slots { get; }
+
+    /// <summary>Prepares for a new text.</summary>
+    void Start(IReadOnlyList<int> prompt);
+
+    /// <summary>Drafts tokens g to g + count - 1.</summary>
+    /// <param name="session">The text on the verifier; all committed tokens but the last are cached.</param>
+    /// <param name="u">Auxiliaries, shared with the verifier.</param>
+    /// <param name="g">Index of the first token to draft.</param>
+    /// <param name="count">Tokens to draft, at most <see cref="Slots"/>.</param>
+    Draft Propose(ModelSession session, Auxiliaries u, long g, int count);
+}

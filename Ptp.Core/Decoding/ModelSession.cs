@@ -1,0 +1,149 @@
+// One text in the making on one model: committed tokens, the cache behind them, and laws read from base rows.
+// Invariant: outside a round the cache holds every committed token but the last; draft and slot rows are gone.
+// Refuses: an empty prompt, tokens beyond the context.
+
+using Ptp.Core.Autograd;
+using Ptp.Core.Model;
+using Ptp.Core.Paper;
+using Ptp.Core.Tensors;
+
+namespace Ptp.Core.Decoding;
+
+/// <summary>State of a text on a model; decoders and drafters share it.</summary>
+public sealed class ModelSession
+{
+    private const int PrefillRows = 256;
+    private readonly LogitsTransform _transform;
+    private readonly PickRule _rule;
+    private readonly float[] _u;
+    private float[] _laws = [];
+    private float[] _logits = [];
+    private int _lawRows;
+
+    /// <summary>A session; the cache holds the model's whole context.</summary>
+    /// <param name="model">The model that verifies.</param>
+    /// <param name="law">Temperature, top-k, top-p.</param>
+    /// <param name="rule">How u picks a token.</param>
+    public ModelSession(Transformer model, SamplingOptions law, PickRule rule)
+    {
+        Model = model;
+        _rule = rule;
+        _u = new float[rule.NumbersPerToken(model.Config.VocabularySize)];
+        _transform = new LogitsTransform(law, model.Config.VocabularySize);
+        Cache = new KvCache(model.Backend, model.Config, model.Config.MaxContext);
+        Tape = new Tape(model.Backend);
+    }
+
+    /// <summary>The model.</summary>
+    public Transformer Model { get; }
+
+    /// <summary>Its cache.</summary>
+    public KvCache Cache { get; }
+
+    /// <summary>Memory of one call.</summary>
+    public Tape Tape { get; }
+
+    /// <summary>Prompt and committed tokens.</summary>
+    public List<int> Tokens { get; } = [];
+
+    /// <summary>Counts of the text.</summary>
+    public DecodeStats Stats { get; private set; } = new();
+
+    /// <summary>Tokens that still fit the context.</summary>
+    public int Room => Model.Config.MaxContext - Tokens.Count;
+
+    /// <summary>Starts a text: the prompt's tokens but the last go into the cache.</summary>
+    public void Start(IReadOnlyList<int> prompt)
+    {
+        Guard.Require(prompt.Count > 0, "Decode", "an empty prompt", "at least one token",
+            "Start from the model's beginning-of-text token.");
+        Guard.Require(prompt.Count < Model.Config.MaxContext, "Decode", $"a prompt of {prompt.Count} tokens",
+            $"fewer than the context of {Model.Config.MaxContext}", "Shorten the prompt.");
+        Stats = new DecodeStats();
+        Tokens.Clear();
+        Tokens.AddRange(prompt);
+        Cache.Crop(0);
+        for (var start = 0; start < prompt.Count - 1; start += PrefillRows)
+        {
+            var count = Math.Min(PrefillRows, prompt.Count - 1 - start);
+            var ids = new int[count];
+            for (var i = 0; i < count; i++)
+            {
+                ids[i] = prompt[start + i];
+            }
+
+            Tape.Reset();
+            var x = Tape.Empty(count, Model.Config.HiddenSize);
+            Tape.Embedding(Model.Embeddings, ids, x);
+            Model.Blocks(Tape, x, BaseRows(count, Visibility.Causal(Cache.Length, count)));
+            Cache.Append(count);
+        }
+    }
+
+    /// <summary>Positions and cache slots of <paramref name="count"/> base rows that follow the cache.</summary>
+    /// <param name="count">Base rows, first in the call.</param>
+    /// <param name="visibility">Of all rows of the call.</param>
+    /// <param name="auxiliaryPositions">Positions of gated rows behind the base rows.</param>
+    public CallRows BaseRows(int count, Visibility visibility, ReadOnlySpan<int> auxiliaryPositions = default)
+    {
+        var positions = new int[count + auxiliaryPositions.Length];
+        var slots = new int[positions.Length];
+        for (var i = 0; i < count; i++)
+        {
+            positions[i] = slots[i] = Cache.Length + i;
+        }
+
+        auxiliaryPositions.CopyTo(positions.AsSpan(count));
+        slots.AsSpan(count).Fill(-1);
+        return new CallRows(positions, visibility, Cache, slots, auxiliaryPositions.IsEmpty ? int.MaxValue : count);
+    }
+
+    /// <summary>One call of base rows; stores them in the cache and keeps the law behind each.</summary>
+    /// <param name="ids">The tokens, the first being the one after the cache.</param>
+    public void Verify(int[] ids)
+    {
+        Tape.Reset();
+        var logits = Model.Forward(Tape, ids, BaseRows(ids.Length, Visibility.Causal(Cache.Length, ids.Length)));
+        Stats.AddCall(ids.Length);
+        Cache.Append(ids.Length);
+        KeepLaws(logits.Value);
+    }
+
+    /// <summary>Turns logits [R, V] of base rows into the laws that <see cref="Pick"/> reads.</summary>
+    public void KeepLaws(Tensor logits)
+    {
+        var length = logits.Length;
+        if (_laws.Length < length)
+        {
+            _laws = new float[length];
+            _logits = new float[length];
+        }
+
+        Model.Backend.Download(logits, _logits.AsSpan(0, length));
+        _lawRows = logits.Rows;
+        var vocabulary = logits.Columns;
+        for (var row = 0; row < logits.Rows; row++)
+        {
+            _transform.ToLaw(
+                _logits.AsSpan(row * vocabulary, vocabulary), _laws.AsSpan(row * vocabulary, vocabulary));
+        }
+    }
+
+    /// <summary>The law kept for <paramref name="row"/>, [V].</summary>
+    public ReadOnlySpan<float> Law(int row)
+    {
+        System.Diagnostics.Debug.Assert(row < _lawRows, "Only rows of the last call have laws.");
+        return _laws.AsSpan(row * Model.Config.VocabularySize, Model.Config.VocabularySize);
+    }
+
+    /// <summary>The token that u_g picks from the law of <paramref name="row"/>.</summary>
+    public int Pick(int row, Auxiliaries u, long g)
+    {
+        for (var j = 0; j < _u.Length; j++)
+        {
+            _u[j] = u.At(g, j);
+        }
+
+        return _rule.Pick(_u, Law(row));
+    }
+}

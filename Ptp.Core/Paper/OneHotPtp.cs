@@ -1,0 +1,109 @@
+// O-PTP (PTP section 2.1): slots that carry u_i..u_k predict the token t_k itself, a point mass, read off by argmax.
+//   slot k: embed(u_k) at position k - 1, sees the context, its own u and earlier ones;  t_k = argmax P(t_k | t_<i, u_i..u_k)
+// Either gated LoRA on the verifier (one network, one cache) or a separate student. Refuses: an adapter without a base.
+
+using Ptp.Core.Autograd;
+using Ptp.Core.Decoding;
+using Ptp.Core.Model;
+
+namespace Ptp.Core.Paper;
+
+/// <summary>A network with auxiliary slots.</summary>
+[Paper("O-PTP")]
+public sealed class OneHotPtp
+{
+    private float[] _features = [];
+    private float[] _numbers = [];
+
+    /// <summary>Slots on <paramref name="network"/>; the embedding table starts small and random.</summary>
+    /// <param name="network">The base model (with <paramref name="lora"/>), or a student of its own (without).</param>
+    /// <param name="lora">The gated adapter, or null for a student.</param>
+    /// <param name="embedding">How u becomes features.</param>
+    /// <param name="slots">N, slots of one draft.</param>
+    /// <param name="law">The sampling law it is trained for.</param>
+    /// <param name="rule">How u picks a token.</param>
+    /// <param name="seed">Seed of the table.</param>
+    public OneHotPtp(
+        Transformer network, GatedLora? lora, AuxiliaryEmbedding embedding, int slots, SamplingOptions law,
+        PickRule rule, ulong seed)
+    {
+        Guard.Require(slots is > 0 and <= 256, "Make an O-PTP model", $"{slots} slots", "1 to 256",
+            "The paper uses 16.");
+        (Network, Lora, Embedding, Slots, Law, Rule) = (network, lora, embedding, slots, law.Validated(), rule);
+        NumbersPerToken = rule.NumbersPerToken(network.Config.VocabularySize);
+        var features = embedding.FeatureCount(NumbersPerToken);
+        Table = new Parameter(network.Backend, "ptp.auxiliary_embedding.weight", network.Config.HiddenSize, features);
+        Initialise.Gaussian(Table, new RandomStream(seed, "auxiliary embedding"), 0.02);
+    }
+
+    /// <summary>The network that the slots run through.</summary>
+    public Transformer Network { get; }
+
+    /// <summary>The gated adapter, or null.</summary>
+    public GatedLora? Lora { get; }
+
+    /// <summary>How u becomes features.</summary>
+    public AuxiliaryEmbedding Embedding { get; }
+
+    /// <summary>Table [D, F] that features [F] are multiplied with.</summary>
+    public Parameter Table { get; }
+
+    /// <summary>N.</summary>
+    public int Slots { get; }
+
+    /// <summary>The law it is trained for.</summary>
+    public SamplingOptions Law { get; }
+
+    /// <summary>How u picks a token.</summary>
+    public PickRule Rule { get; }
+
+    /// <summary>Uniform numbers per token.</summary>
+    public int NumbersPerToken { get; }
+
+    /// <summary>True if slots run through the verifier itself.</summary>
+    public bool SharesBase => Lora is not null;
+
+    /// <summary>What distillation trains.</summary>
+    public IEnumerable<Parameter> Trained => (Lora?.Parameters ?? Network.Parameters).Append(Table);
+
+    /// <summary>Embeds auxiliaries into rows of <paramref name="x"/>.</summary>
+    /// <param name="tape">The pass.</param>
+    /// <param name="u">Numbers, [R, NumbersPerToken].</param>
+    /// <param name="x">Destination, [R, D].</param>
+    public void Embed(Tape tape, ReadOnlySpan<float> u, Variable x)
+    {
+        var rows = x.Value.Rows;
+        var width = Table.Value.Columns;
+        if (_features.Length < rows * width)
+        {
+            _features = new float[rows * width];
+        }
+
+        for (var row = 0; row < rows; row++)
+        {
+            Embedding.Features(u.Slice(row * NumbersPerToken, NumbersPerToken), _features.AsSpan(row * width, width));
+        }
+
+        tape.MatMul(tape.Constant(_features.AsSpan(0, rows * width), rows, width), Table, x);
+    }
+
+    /// <summary>Embeds u of tokens g, g + 1, ... into rows of <paramref name="x"/>.</summary>
+    public void Embed(Tape tape, Auxiliaries u, long g, Variable x)
+    {
+        var rows = x.Value.Rows;
+        if (_numbers.Length < rows * NumbersPerToken)
+        {
+            _numbers = new float[rows * NumbersPerToken];
+        }
+
+        for (var row = 0; row < rows; row++)
+        {
+            for (var j = 0; j < NumbersPerToken; j++)
+            {
+                _numbers[row * NumbersPerToken + j] = u.At(g + row, j);
+            }
+        }
+
+        Embed(tape, _numbers.AsSpan(0, rows * NumbersPerToken), x);
+    }
+}
