@@ -42,9 +42,15 @@ public abstract class Auxiliaries
         width >= 1, "Make auxiliaries", $"{width} numbers per token", "at least 1",
         "Ask the pick rule: PickRule.NumbersPerToken.");
 
-    private void RequireIndex(long g, int j) => Guard.Require(
-        g >= 0 && (uint)j < (uint)Width, "Look up an auxiliary", $"token {g}, number {j}",
-        $"a token of at least 0 and a number below {Width}", "Make the auxiliaries as wide as the pick rule needs.");
+    private void RequireIndex(long g, int j)
+    {
+        if (g < 0 || (uint)j >= (uint)Width)
+        {
+            throw new PtpException(
+                "Look up an auxiliary", $"token {g}, number {j}", $"a token of at least 0 and a number below {Width}",
+                "Make the auxiliaries as wide as the pick rule needs.");
+        }
+    }
 
     private sealed class Seeded(ulong seed, int width) : Auxiliaries
     {
@@ -71,10 +77,9 @@ public abstract class Auxiliaries
         public override float At(long g, int j)
         {
             RequireIndex(g, j);
-            Guard.Require(
-                g < u.Length, "Look up an auxiliary", $"token {g}", $"a token below {u.Length}, the numbers given",
+            return g < u.Length ? u[g] : throw new PtpException(
+                "Look up an auxiliary", $"token {g}", $"a token below {u.Length}, the numbers given",
                 "Give more numbers, ask for fewer tokens, or use Auxiliaries.FromSeed.");
-            return u[g];
         }
     }
 }

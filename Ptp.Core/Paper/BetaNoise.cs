@@ -14,12 +14,15 @@ public static class BetaNoise
     public static double Sample(double b, RandomStream noise)
     {
         ArgumentNullException.ThrowIfNull(noise);
-        Guard.Require(
-            double.IsFinite(b) && b > 0, "Draw Beta(b, b) noise", $"b = {Guard.Text(b)}", "a positive number",
-            "Use 1 for uniform noise.");
         if (b == 1)
         {
             return noise.NextDouble();
+        }
+
+        if (!(double.IsFinite(b) && b > 0))
+        {
+            throw new PtpException(
+                "Draw Beta(b, b) noise", $"b = {Guard.Text(b)}", "a positive number", "Use 1 for uniform noise.");
         }
 
         var difference = LogGamma(b, noise) - LogGamma(b, noise);

@@ -2,6 +2,8 @@
 // u lives on the grid of multiples of 2^-24, the numbers that Auxiliaries deals in; each is exactly one float32.
 // Refuses: tokens outside the vocabulary; a cell without a grid number is reported by a false, never mis-assigned.
 
+using Ptp.Core.Cpu;
+
 namespace Ptp.Core.Paper;
 
 /// <summary>A half-open interval of u.</summary>
@@ -29,10 +31,7 @@ public static class Cell
     /// <param name="law">Probabilities, [V].</param>
     public static CellBounds Of(int token, ReadOnlySpan<float> law)
     {
-        Guard.Require(
-            (uint)token < (uint)law.Length, "Find the cell of a token", $"id {token}", $"an id below {law.Length}",
-            "Check that the text was tokenized with this model's tokenizer.");
-
+        RequireToken(token, law);
         var left = 0.0; // the same running sum as Pick, to the bit
         for (var id = 0; id < token; id++)
         {
@@ -45,8 +44,7 @@ public static class Cell
         }
 
         // The last possible token also owns what rounding leaves between the total and one.
-        var isLast = !law[(token + 1)..].ContainsAnyInRange(float.Epsilon, float.PositiveInfinity);
-        var right = isLast ? 1.0 : Math.Min(left + law[token], 1);
+        var right = IsLast(token, law) ? 1.0 : Math.Min(left + law[token], 1);
         return new CellBounds(Math.Min(left, 1), right);
     }
 
@@ -62,12 +60,15 @@ public static class Cell
     /// <param name="u">Receives the number.</param>
     public static bool TryDraw(int token, ReadOnlySpan<float> law, double noise01, out float u)
     {
-        Guard.Require(
-            noise01 is >= 0 and <= 1, "Draw u inside a cell", $"noise {Guard.Text(noise01)}", "a number in [0, 1]",
-            "Draw it from RandomStream.NextDouble or BetaNoise.Sample.");
-        var cell = Of(token, law);
-        var first = (int)Math.Ceiling(cell.Left * Grid); // exact: scaling by a power of two does not round
-        var end = (int)Math.Ceiling(cell.Right * Grid);
+        if (!(noise01 is >= 0 and <= 1))
+        {
+            throw new PtpException(
+                "Draw u inside a cell", $"noise {Guard.Text(noise01)}", "a number in [0, 1]",
+                "Draw it from RandomStream.NextDouble or BetaNoise.Sample.");
+        }
+
+        RequireToken(token, law);
+        var (first, end) = GridRange(token, law);
         if (first >= end)
         {
             u = float.NaN;
@@ -77,5 +78,51 @@ public static class Cell
         var steps = end - first;
         u = (first + Math.Min((int)(noise01 * steps), steps - 1)) * (1f / Grid);
         return true;
+    }
+
+    /// <summary>The grid numbers inside the cell: from the first to one below the end, in steps of 1 / Grid.</summary>
+    internal static (int First, int End) GridRange(int token, ReadOnlySpan<float> law)
+    {
+        if (law[token] > 0f)
+        {
+            // A fast sum settles it unless an edge lies within its bound of a grid number.
+            var left = PositiveMass.Sum(law[..token]);
+            var right = IsLast(token, law) ? 1.0 : left + law[token];
+            var bound = left == 0 ? 0 : PositiveMass.Bound(law.Length); // sums of zeros are exact
+            var (first, end) = (Ceiling(left - bound), Ceiling(right - bound));
+            if (first == Ceiling(left + bound) && end == Ceiling(right + bound))
+            {
+                return (first, end);
+            }
+        }
+
+        var cell = Of(token, law);
+        return (Ceiling(cell.Left), Ceiling(cell.Right));
+    }
+
+    // Scaling by a power of two does not round.
+    private static int Ceiling(double edge) => (int)Math.Ceiling(Math.Clamp(edge, 0, 1) * Grid);
+
+    private static bool IsLast(int token, ReadOnlySpan<float> law)
+    {
+        for (var id = token + 1; id < law.Length; id++)
+        {
+            if (law[id] > 0f)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private static void RequireToken(int token, ReadOnlySpan<float> law)
+    {
+        if ((uint)token >= (uint)law.Length)
+        {
+            throw new PtpException(
+                "Find the cell of a token", $"id {token}", $"an id below {law.Length}",
+                "Check that the text was tokenized with this model's tokenizer.");
+        }
     }
 }
