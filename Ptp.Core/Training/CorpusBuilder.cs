@@ -3,6 +3,7 @@
 // Refuses: no source, two corpora of one name, a source without a single document.
 
 using System.Text.Json;
+using Ptp.Core.Formats;
 
 namespace Ptp.Core.Training;
 
@@ -53,11 +54,11 @@ public sealed class CorpusBuilder
                 split.Dropped));
         }
 
-        CorpusFolder.WriteWhole(Path.Combine(folder, "corpus.json"), stream => WriteIndex(stream, entries));
+        AtomicFile.Write(Path.Combine(folder, "corpus.json"), stream => WriteIndex(stream, entries));
         return entries;
     }
 
-    private void WriteIndex(FileStream stream, List<CorpusEntry> entries)
+    private void WriteIndex(Stream stream, List<CorpusEntry> entries)
     {
         using var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true });
         json.WriteStartObject();

@@ -5,6 +5,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using Ptp.Core.Formats;
 
 namespace Ptp.Core.Training;
 
@@ -59,36 +60,8 @@ public sealed record CorpusFolder(IReadOnlyList<Document> Train, IReadOnlyList<D
         }
 
         var bytes = Encoding.UTF8.GetBytes(text.ToString());
-        WriteWhole(Path.Combine(folder, side, name + ".txt"), stream => stream.Write(bytes));
+        AtomicFile.Write(Path.Combine(folder, side, name + ".txt"), stream => stream.Write(bytes));
         return new CorpusFile(documents.Count, characters, bytes.Length, Sum(bytes));
-    }
-
-    /// <summary>Writes under a temporary name, then renames: a file is whole or absent.</summary>
-    internal static void WriteWhole(string path, Action<FileStream> write)
-    {
-        var temporary = path + ".part";
-        try
-        {
-            Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
-            using (var stream = File.Create(temporary))
-            {
-                write(stream);
-            }
-
-            File.Move(temporary, path, true);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new PtpException("Write a file", $"'{path}': {e.Message}", "a place that can be written to",
-                "Free some space, or choose another folder.", e);
-        }
-        finally
-        {
-            if (File.Exists(temporary))
-            {
-                File.Delete(temporary);
-            }
-        }
     }
 
     private static IEnumerable<Document> ReadFile(string folder, string side, string name, JsonElement entry)

@@ -5,6 +5,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using Ptp.Core.Formats;
 
 namespace Ptp.Core.Training;
 
@@ -71,7 +72,7 @@ public sealed class TokenFile
         Guard.Require(vocabularySize is > 0 and <= LargestVocabulary, "Write tokens", $"a vocabulary of {vocabularySize}",
             $"1 to {LargestVocabulary}", "Use the vocabulary size of the tokenizer.");
         var width = WidthOf(vocabularySize);
-        CorpusFolder.WriteWhole(path, stream =>
+        AtomicFile.Write(path, stream =>
         {
             stream.Write(new byte[HeaderSize]);
             var offsets = new List<long> { 0 };

@@ -110,7 +110,7 @@ public sealed class CorpusTests
         var read = CorpusFolder.Read(folder.At("a"));
         Assert.Equal(readings.SelectMany(r => CorpusSplit.Of(r, 3).Train), read.Train);
         Assert.Equal(readings.SelectMany(r => CorpusSplit.Of(r, 3).HeldOut), read.HeldOut);
-        Assert.Empty(Directory.GetFiles(folder.Path, "*.part", SearchOption.AllDirectories));
+        Assert.Equal(5, Directory.GetFiles(folder.At("a"), "*", SearchOption.AllDirectories).Length);
     }
 
     [Fact]
