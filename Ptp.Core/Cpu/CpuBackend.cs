@@ -62,11 +62,12 @@ public sealed unsafe partial class CpuBackend : IBackend
     public void Copy(Tensor source, Tensor destination)
     {
         Same(source, destination);
-        source.Span.CopyTo(destination.Span);
+        Elementwise.Run(Elementwise.Op.Copy, source, null, 1f, destination, _pool);
     }
 
     /// <inheritdoc/>
-    public void Fill(float value, Tensor destination) => destination.Span.Fill(value);
+    public void Fill(float value, Tensor destination) =>
+        Elementwise.Run(Elementwise.Op.Fill, null, null, value, destination, _pool);
 
     /// <inheritdoc/>
     public void Embedding(Tensor table, ReadOnlySpan<int> ids, Tensor output)
@@ -164,18 +165,18 @@ public sealed unsafe partial class CpuBackend : IBackend
     {
         Same(a, b);
         Same(a, y);
-        TensorPrimitives.Add(a.Span, b.Span, y.Span);
+        Elementwise.Run(Elementwise.Op.Add, a, b, 1f, y, _pool);
     }
 
     /// <inheritdoc/>
     public void AddScaled(Tensor x, float scale, Tensor y)
     {
         Same(x, y);
-        VectorOps.AddScaled(x.Pointer, scale, x.Length, y.Pointer);
+        Elementwise.Run(Elementwise.Op.AddScaled, x, null, scale, y, _pool);
     }
 
     /// <inheritdoc/>
-    public void Scale(float scale, Tensor x) => TensorPrimitives.Multiply(x.Span, scale, x.Span);
+    public void Scale(float scale, Tensor x) => Elementwise.Run(Elementwise.Op.Scale, null, null, scale, x, _pool);
 
     /// <inheritdoc/>
     public double Sum(Tensor x)

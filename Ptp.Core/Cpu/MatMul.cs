@@ -2,7 +2,9 @@
 // Blocked as 96 rows x 512 inner x 32 columns (A block in L2, A strip and tile in L1); split over rows and columns only.
 // Refuses: an unpacked right side. The instruction set is chosen in one place, below, and never changes a bit.
 
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Ptp.Core.Cpu;
 
@@ -174,29 +176,73 @@ internal static unsafe class MatMul
         {
             var height = Math.Min(MaxRows, rows - start);
             var strip = packed + (nint)start * depth;
+            var source = a + start * rowStride;
             if (innerStride == 1)
             {
-                for (var row = 0; row < height; row++)
-                {
-                    var source = a + (start + row) * rowStride;
-                    var to = strip + row;
-                    for (var k = 0; k < depth; k++, to += height)
-                    {
-                        *to = source[k];
-                    }
-                }
+                PackRowsOfStrip(source, rowStride, height, depth, strip);
             }
             else
             {
-                for (var k = 0; k < depth; k++)
-                {
-                    var source = a + start * rowStride + k * innerStride;
-                    var to = strip + (nint)k * height;
-                    for (var row = 0; row < height; row++)
-                    {
-                        to[row] = source[row * rowStride];
-                    }
-                }
+                PackColumnsOfStrip(source, rowStride, innerStride, height, depth, strip);
+            }
+        }
+    }
+
+    /// <summary>Rows are contiguous: 4 x 4 blocks are transposed in registers, the rest goes one by one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void PackRowsOfStrip(float* a, nint rowStride, int height, int depth, float* strip)
+    {
+        var blocked = Sse.IsSupported ? height / 4 * 4 : 0;
+        var whole = depth / 4 * 4;
+        for (var row = 0; row < blocked; row += 4)
+        {
+            var r0 = a + row * rowStride;
+            var r1 = r0 + rowStride;
+            var r2 = r1 + rowStride;
+            var r3 = r2 + rowStride;
+            var to = strip + row;
+            for (var k = 0; k < whole; k += 4, to += 4 * height)
+            {
+                var (x0, x1) = (Vector128.Load(r0 + k), Vector128.Load(r1 + k));
+                var (x2, x3) = (Vector128.Load(r2 + k), Vector128.Load(r3 + k));
+                var (low01, high01) = (Sse.UnpackLow(x0, x1), Sse.UnpackHigh(x0, x1));
+                var (low23, high23) = (Sse.UnpackLow(x2, x3), Sse.UnpackHigh(x2, x3));
+                Sse.MoveLowToHigh(low01, low23).Store(to);
+                Sse.MoveHighToLow(low23, low01).Store(to + height);
+                Sse.MoveLowToHigh(high01, high23).Store(to + 2 * height);
+                Sse.MoveHighToLow(high23, high01).Store(to + 3 * height);
+            }
+        }
+
+        for (var row = 0; row < height; row++)
+        {
+            var source = a + row * rowStride;
+            for (var k = row < blocked ? whole : 0; k < depth; k++)
+            {
+                strip[k * height + row] = source[k];
+            }
+        }
+    }
+
+    /// <summary>Columns are contiguous (a transposed left side): 12 floats are copied at a time.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void PackColumnsOfStrip(
+        float* a, nint rowStride, nint innerStride, int height, int depth, float* strip)
+    {
+        for (var k = 0; k < depth; k++)
+        {
+            var source = a + k * innerStride;
+            var to = strip + (nint)k * height;
+            if (height == MaxRows && rowStride == 1)
+            {
+                Vector256.Load(source).Store(to);
+                Vector128.Load(source + 8).Store(to + 8);
+                continue;
+            }
+
+            for (var row = 0; row < height; row++)
+            {
+                to[row] = source[row * rowStride];
             }
         }
     }

@@ -12,10 +12,11 @@ internal static unsafe class RowKernels
 {
     private const int Chunk = 1 << 14; // floats per task of an elementwise kernel
     private const int RowChunk = 16;
+    private const int GainColumns = 64;
 
     public struct Norm
     {
-        public float* X, Gain, Y, DX, DGain;
+        public float* X, Gain, Y, DX, DGain, Roots;
         public int Rows, Columns;
         public float Epsilon;
     }
@@ -55,10 +56,12 @@ internal static unsafe class RowKernels
     /// <summary>dX row by row, then dGain column by column from recomputed scales.</summary>
     public static void RmsNormBackward(Norm* job, CpuPool pool)
     {
+        var roots = Scratch.Second(job->Rows);
+        job->Roots = roots;
         pool.Run(Tasks(job->Rows), &RmsNormBackwardTask, job);
         if (job->DGain != null)
         {
-            RmsNormBackwardGain(job);
+            pool.Run((job->Columns + GainColumns - 1) / GainColumns, &RmsNormBackwardGainTask, job);
         }
     }
 
@@ -116,6 +119,7 @@ internal static unsafe class RowKernels
             var dy = job->Y + (nint)row * job->Columns;
             var dx = job->DX + (nint)row * job->Columns;
             var s = InverseRoot(x, job->Columns, job->Epsilon);
+            job->Roots[row] = s;
             var sums = Vector256<float>.Zero;
             var i = 0;
             for (; i + 8 <= job->Columns; i += 8)
@@ -145,25 +149,28 @@ internal static unsafe class RowKernels
         }
     }
 
+    /// <summary>dg = sum over rows of x s dy, for one block of columns, rows in ascending order.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void RmsNormBackwardGain(Norm* job)
+    private static void RmsNormBackwardGainTask(void* context, int task)
     {
+        var job = (Norm*)context;
+        var start = task * GainColumns;
+        var end = Math.Min(job->Columns, start + GainColumns);
         for (var row = 0; row < job->Rows; row++)
         {
             var x = job->X + (nint)row * job->Columns;
             var dy = job->Y + (nint)row * job->Columns;
-            var s = InverseRoot(x, job->Columns, job->Epsilon);
-            var vs = Vector256.Create(s);
-            var i = 0;
-            for (; i + 8 <= job->Columns; i += 8)
+            var s = Vector256.Create(job->Roots[row]);
+            var i = start;
+            for (; i + 8 <= end; i += 8)
             {
-                (Vector256.Load(job->DGain + i) + Vector256.Load(x + i) * Vector256.Load(dy + i) * vs)
+                (Vector256.Load(job->DGain + i) + Vector256.Load(x + i) * Vector256.Load(dy + i) * s)
                     .Store(job->DGain + i);
             }
 
-            for (; i < job->Columns; i++)
+            for (; i < end; i++)
             {
-                job->DGain[i] += x[i] * dy[i] * s;
+                job->DGain[i] += x[i] * dy[i] * job->Roots[row];
             }
         }
     }
