@@ -28,13 +28,15 @@ internal sealed class AddedTokens
     public AddedTokens(IEnumerable<AddedToken> tokens)
     {
         All = [.. tokens.OrderBy(t => t.Id)];
-        _longestFirst = [.. All.Select(t => (Encoding.UTF8.GetBytes(t.Content), t)).OrderByDescending(t => t.Item1.Length)];
+        _longestFirst =
+            [.. All.Select(t => (Encoding.UTF8.GetBytes(t.Content), t)).OrderByDescending(t => t.Item1.Length)];
         var seen = new HashSet<string>(StringComparer.Ordinal);
         foreach (var token in All)
         {
             Guard.Require(
                 token.Content.Length > 0 && seen.Add(token.Content), "Set up a tokenizer",
-                $"the added token '{token.Content}'", "names that are not empty and occur once", "Correct the list of names.");
+                $"the added token '{token.Content}'", "names that are not empty and occur once",
+                "Correct the list of names.");
         }
 
         _anyStart = SearchValues.Create([.. _longestFirst.Select(t => t.Name[0])]);

@@ -48,7 +48,8 @@ internal sealed class BpePairCounts
         var index = 0;
         foreach (var (word, weight) in words)
         {
-            (_words[index], _lengths[index], _weights[index]) = (Array.ConvertAll(word, b => (int)b), word.Length, weight);
+            _words[index] = Array.ConvertAll(word, b => (int)b);
+            (_lengths[index], _weights[index]) = (word.Length, weight);
             for (var i = 0; i + 1 < word.Length; i++)
             {
                 Change(word[i], word[i + 1], weight, index);
@@ -61,7 +62,8 @@ internal sealed class BpePairCounts
     }
 
     /// <summary>Merges until there are <paramref name="limit"/> more tokens or no pair is left.</summary>
-    public (List<byte[]> Tokens, List<BpeMerge> Merges) Run(int limit, IProgress<BpeProgress>? progress, CancellationToken cancellation)
+    public (List<byte[]> Tokens, List<BpeMerge> Merges) Run(
+        int limit, IProgress<BpeProgress>? progress, CancellationToken cancellation)
     {
         var merges = new List<BpeMerge>(limit);
         while (_tokens.Count < 256 + limit && Best() is { } best)

@@ -18,17 +18,23 @@ public readonly record struct BpeProgress(bool Merging, long Done, long Total);
 public static class BpeTrainer
 {
     /// <summary>Trains on texts.</summary>
-    /// <inheritdoc cref="Train(IEnumerable{ReadOnlyMemory{byte}}, int, IReadOnlyList{string}, IProgress{BpeProgress}, CancellationToken)"/>
+    /// <param name="documents">The corpus; read once, one document at a time. Names of special tokens are cut out.</param>
+    /// <param name="vocabularySize">V wanted, specials included; fewer if the corpus has no more pairs.</param>
+    /// <param name="specialTokens">Names of special tokens, such as &lt;|endoftext|&gt;.</param>
+    /// <param name="progress">Hears of the progress.</param>
+    /// <param name="cancellation">Stops the training.</param>
     public static ByteLevelBpe Train(
         IEnumerable<string> documents,
         int vocabularySize,
         IReadOnlyList<string> specialTokens,
         IProgress<BpeProgress>? progress = null,
         CancellationToken cancellation = default) =>
-        Train(documents.Select(d => (ReadOnlyMemory<byte>)Encoding.UTF8.GetBytes(d)), vocabularySize, specialTokens, progress, cancellation);
+        Train(
+            documents.Select(d => (ReadOnlyMemory<byte>)Encoding.UTF8.GetBytes(d)),
+            vocabularySize, specialTokens, progress, cancellation);
 
     /// <summary>Trains on raw bytes.</summary>
-    /// <param name="documents">The corpus; read once, one document at a time. Names of special tokens in it are cut out.</param>
+    /// <param name="documents">The corpus; read once, one document at a time. Names of special tokens are cut out.</param>
     /// <param name="vocabularySize">V wanted, specials included; fewer if the corpus has no more pairs.</param>
     /// <param name="specialTokens">Names of special tokens, such as &lt;|endoftext|&gt;.</param>
     /// <param name="progress">Hears of the progress.</param>
@@ -56,7 +62,10 @@ public static class BpeTrainer
     }
 
     private static Dictionary<byte[], long> CountWords(
-        IEnumerable<ReadOnlyMemory<byte>> documents, AddedTokens specials, IProgress<BpeProgress>? progress, CancellationToken cancellation)
+        IEnumerable<ReadOnlyMemory<byte>> documents,
+        AddedTokens specials,
+        IProgress<BpeProgress>? progress,
+        CancellationToken cancellation)
     {
         var words = new Dictionary<byte[], long>(ByteComparer.Instance);
         var bySpan = words.GetAlternateLookup<ReadOnlySpan<byte>>();
@@ -81,7 +90,8 @@ public static class BpeTrainer
         return words;
     }
 
-    private static void CountText(ReadOnlySpan<byte> text, Dictionary<byte[], long>.AlternateLookup<ReadOnlySpan<byte>> words)
+    private static void CountText(
+        ReadOnlySpan<byte> text, Dictionary<byte[], long>.AlternateLookup<ReadOnlySpan<byte>> words)
     {
         while (!text.IsEmpty)
         {

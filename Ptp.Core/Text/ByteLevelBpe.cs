@@ -17,8 +17,9 @@ public readonly record struct BpeMerge(int Left, int Right, int Result);
 /// <summary>Variants of byte-level BPE that files ask for.</summary>
 /// <param name="Rules">How text is cut into pieces.</param>
 /// <param name="IgnoreMerges">True if a piece that is a token as a whole is that token, whatever the merges make.</param>
-/// <param name="Compose">True to bring text into Unicode's composed form first (nothing in invariant globalization).</param>
-internal sealed record ByteLevelOptions(WordRules Rules = WordRules.Gpt2, bool IgnoreMerges = false, bool Compose = false);
+/// <param name="Compose">True to bring text into Unicode's composed form first (not in invariant globalization).</param>
+internal sealed record ByteLevelOptions(
+    WordRules Rules = WordRules.Gpt2, bool IgnoreMerges = false, bool Compose = false);
 
 /// <summary>Byte-level byte-pair encoding.</summary>
 public sealed class ByteLevelBpe : Tokenizer
@@ -65,7 +66,9 @@ public sealed class ByteLevelBpe : Tokenizer
         Merges = [.. merges];
         foreach (var token in _added.All)
         {
-            Require(token.Id >= 0 && token.Id < _tokens.Length, $"the added token '{token.Content}' with id {token.Id}", $"an id below {_tokens.Length}");
+            Require(
+                token.Id >= 0 && token.Id < _tokens.Length,
+                $"the added token '{token.Content}' with id {token.Id}", $"an id below {_tokens.Length}");
             _tokens[token.Id] = token.Special ? [] : Encoding.UTF8.GetBytes(token.Content);
         }
 
@@ -74,9 +77,13 @@ public sealed class ByteLevelBpe : Tokenizer
         for (var rank = 0; rank < Merges.Count; rank++)
         {
             var merge = Merges[rank];
-            Require(Math.Max(Math.Max(merge.Left, merge.Right), merge.Result) < _tokens.Length
-                && Math.Min(Math.Min(merge.Left, merge.Right), merge.Result) >= 0, $"{merge}", $"ids below {_tokens.Length}");
-            Require(_table.TryAdd(merge.Left, merge.Right, rank, merge.Result), $"the pair of merge {rank} twice", "each pair once");
+            Require(
+                Math.Max(Math.Max(merge.Left, merge.Right), merge.Result) < _tokens.Length
+                    && Math.Min(Math.Min(merge.Left, merge.Right), merge.Result) >= 0,
+                $"{merge}", $"ids below {_tokens.Length}");
+            Require(
+                _table.TryAdd(merge.Left, merge.Right, rank, merge.Result),
+                $"the pair of merge {rank} twice", "each pair once");
         }
 
         BeginToken = beginToken ?? _added.BeginToken;
@@ -149,6 +156,10 @@ public sealed class ByteLevelBpe : Tokenizer
     /// <param name="path">The file.</param>
     public void Save(string path) => TokenizerJsonWriter.Write(this, path);
 
+    /// <summary>Writes tokenizer.json, and tokenizer_config.json with the names of begin and end.</summary>
+    /// <param name="folder">The folder.</param>
+    public void SaveFolder(string folder) => TokenizerJsonWriter.WriteFolder(this, folder);
+
     private int[] EncodeAll(ReadOnlySpan<byte> text, bool parseSpecial)
     {
         var ids = new List<int>(text.Length / 3 + 4);
@@ -199,7 +210,9 @@ public sealed class ByteLevelBpe : Tokenizer
 
         var count = _table.Merge(CollectionsMarshal.AsSpan(ids)[start..]);
         CollectionsMarshal.SetCount(ids, start + count);
-        if (piece.Length is > 1 and <= CachedPieceBytes && _cached < CacheEntries && _cacheBySpan.TryAdd(piece, ids[start..].ToArray()))
+        if (piece.Length is > 1 and <= CachedPieceBytes
+            && _cached < CacheEntries
+            && _cacheBySpan.TryAdd(piece, [.. ids[start..]]))
         {
             Interlocked.Increment(ref _cached);
         }
@@ -242,5 +255,6 @@ public sealed class ByteLevelBpe : Tokenizer
     }
 
     private static void Require(bool condition, string received, string expected) => Guard.Require(
-        condition, "Build a byte-level tokenizer", received, expected, "Train the tokenizer again, or get an undamaged file.");
+        condition, "Build a byte-level tokenizer", received, expected,
+        "Train the tokenizer again, or get an undamaged file.");
 }

@@ -13,7 +13,8 @@ internal static class Llama2cFile
     public static SentencePieceBpe Read(ReadOnlySpan<byte> bytes, string source)
     {
         var pieces = Pieces(bytes, 4) ?? Pieces(bytes, 0)
-            ?? throw TokenizerFiles.Damaged(source, "pieces that do not fill the file exactly", "score, length and bytes of each piece");
+            ?? throw TokenizerFiles.Damaged(
+                source, "pieces that do not fill the file exactly", "score, length and bytes of each piece");
         if (pieces.Count < 3 + 256)
         {
             throw TokenizerFiles.Damaged(source, $"{pieces.Count} pieces", "unknown, begin, end and 256 bytes at least");

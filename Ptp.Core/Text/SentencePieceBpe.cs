@@ -33,7 +33,13 @@ public sealed class SentencePieceBpe : Tokenizer
     private readonly SpacePrefix _prefix;
 
     internal SentencePieceBpe(
-        byte[][] tokens, int[] byteIds, MergeTable merges, AddedTokens added, SpacePrefix prefix, int? beginToken, IReadOnlyList<int> endTokens)
+        byte[][] tokens,
+        int[] byteIds,
+        MergeTable merges,
+        AddedTokens added,
+        SpacePrefix prefix,
+        int? beginToken,
+        IReadOnlyList<int> endTokens)
     {
         (_tokens, _byteIds, _merges, _added, _prefix) = (tokens, byteIds, merges, added, prefix);
         (BeginToken, EndTokens) = (beginToken, endTokens);
@@ -92,7 +98,8 @@ public sealed class SentencePieceBpe : Tokenizer
     }
 
     /// <inheritdoc/>
-    public override StreamingDecoder CreateStreamingDecoder(bool atStart = true) => new(this, atStart && _prefix != SpacePrefix.Never);
+    public override StreamingDecoder CreateStreamingDecoder(bool atStart = true) =>
+        new(this, atStart && _prefix != SpacePrefix.Never);
 
     private int[] EncodeAll(ReadOnlySpan<byte> text, bool parseSpecial)
     {

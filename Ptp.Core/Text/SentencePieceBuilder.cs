@@ -17,6 +17,8 @@ internal readonly record struct Piece(byte[] Bytes, float Score, bool Special);
 /// <summary>Builds SentencePieceBpe.</summary>
 internal static class SentencePieceBuilder
 {
+    private const int LongestMerged = 256;
+
     /// <summary>Builds from scores; every split of a piece into two pieces becomes a merge.</summary>
     public static SentencePieceBpe FromScores(
         Piece[] pieces, SpacePrefix prefix, int? begin, IReadOnlyList<int> end, string source)
@@ -26,10 +28,12 @@ internal static class SentencePieceBuilder
         var isByte = byteIds.ToHashSet();
         for (var id = 0; id < pieces.Length; id++)
         {
-            Require(float.IsFinite(pieces[id].Score), source, $"the score of piece {id}, which is no number", "finite scores");
+            Require(float.IsFinite(pieces[id].Score), source, $"the score of piece {id}", "finite scores");
             if (!pieces[id].Special && !isByte.Contains(id))
             {
-                Require(pieces[id].Bytes.Length > 0 && ids.TryAdd(pieces[id].Bytes, id), source, $"piece {id}, empty or there before", "pieces that differ");
+                Require(
+                    pieces[id].Bytes.Length > 0 && ids.TryAdd(pieces[id].Bytes, id), source,
+                    $"piece {id}, empty or there before", "pieces that differ");
             }
         }
 
@@ -38,10 +42,11 @@ internal static class SentencePieceBuilder
         var bySpan = ids.GetAlternateLookup<ReadOnlySpan<byte>>();
         foreach (var (bytes, id) in ids)
         {
-            // A piece of absurd length merges out of no pair of real ones; skipping it keeps damage cheap.
-            for (var at = 1; at < bytes.Length && bytes.Length <= 1024; at++)
+            // Real pieces are far shorter; without the limit a damaged length would cost its square.
+            for (var at = 1; at < bytes.Length && bytes.Length <= LongestMerged; at++)
             {
-                if (bySpan.TryGetValue(bytes.AsSpan(0, at), out var left) && bySpan.TryGetValue(bytes.AsSpan(at), out var right))
+                if (bySpan.TryGetValue(bytes.AsSpan(0, at), out var left)
+                    && bySpan.TryGetValue(bytes.AsSpan(at), out var right))
                 {
                     merges.Add((left, right, id));
                 }
@@ -53,7 +58,12 @@ internal static class SentencePieceBuilder
 
     /// <summary>Builds from ranked merges; equal results share the best rank among them.</summary>
     public static SentencePieceBpe FromMerges(
-        Piece[] pieces, IReadOnlyList<BpeMerge> merges, IEnumerable<AddedToken> added, SpacePrefix prefix, (int? Begin, IReadOnlyList<int> End) marks, string source)
+        Piece[] pieces,
+        IReadOnlyList<BpeMerge> merges,
+        IEnumerable<AddedToken> added,
+        SpacePrefix prefix,
+        (int? Begin, IReadOnlyList<int> End) marks,
+        string source)
     {
         var ranks = new int[pieces.Length];
         Array.Fill(ranks, int.MaxValue);
@@ -62,7 +72,9 @@ internal static class SentencePieceBuilder
             ranks[merges[i].Result] = Math.Min(ranks[merges[i].Result], i);
         }
 
-        return Build(pieces, ByteIds(pieces, source), [.. merges.Select(m => (m.Left, m.Right, m.Result))], ranks, added, prefix, marks.Begin, marks.End, source);
+        return Build(
+            pieces, ByteIds(pieces, source), [.. merges.Select(m => (m.Left, m.Right, m.Result))], ranks, added, prefix,
+            marks.Begin, marks.End, source);
     }
 
     /// <summary>A piece's bytes from its text: U+2581 stands for a space.</summary>
@@ -82,7 +94,9 @@ internal static class SentencePieceBuilder
         var table = new MergeTable(merges.Count);
         foreach (var (left, right, result) in merges)
         {
-            Require(table.TryAdd(left, right, ranks[result], result), source, $"the pair {left}, {right} twice", "each pair once");
+            Require(
+                table.TryAdd(left, right, ranks[result], result), source,
+                $"the pair {left}, {right} twice", "each pair once");
         }
 
         var tokens = Array.ConvertAll(pieces, p => p.Special ? [] : p.Bytes);
@@ -127,7 +141,8 @@ internal static class SentencePieceBuilder
         {
             var name = pieces[id].Bytes;
             if (name.Length == 6 && name.AsSpan().StartsWith("<0x"u8) && name[5] == (byte)'>'
-                && byte.TryParse(name.AsSpan(3, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value))
+                && byte.TryParse(
+                    name.AsSpan(3, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value))
             {
                 Require(ids[value] < 0, source, $"byte {value} twice", "one piece per byte");
                 ids[value] = id;

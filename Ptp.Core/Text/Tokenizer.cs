@@ -1,12 +1,12 @@
 // The contract of a tokenizer: text or raw bytes to ids and back, with what a model must know about special ids.
 // Engines deal in ids only; text stays on this side. Specials decode to nothing, so they never leak into a text.
-// Loading looks for tokenizer.json, tokenizer.bin (llama2.c) and vocab.json + merges.txt, and refuses other forms.
+// Loading knows tokenizer.json, tokenizer.model, llama2.c's tokenizer.bin, vocab.json + merges.txt; refuses other forms.
 
 using System.Text;
 
 namespace Ptp.Core.Text;
 
-/// <summary>Turns text into token ids and ids into text. Instances are immutable and safe to share between threads.</summary>
+/// <summary>Turns text into token ids and ids into text. Safe to share between threads.</summary>
 public abstract class Tokenizer
 {
     /// <summary>V, one more than the greatest id.</summary>
@@ -48,7 +48,8 @@ public abstract class Tokenizer
     public virtual StreamingDecoder CreateStreamingDecoder(bool atStart = true) => new(this, stripFirstSpace: false);
 
     /// <summary>Loads a tokenizer from a file or from a folder that contains one.</summary>
-    /// <param name="path">tokenizer.json, a llama2.c tokenizer.bin, or a folder with either, or with vocab.json and merges.txt.</param>
+    /// <param name="path">tokenizer.json, tokenizer.model, a tokenizer.bin of llama2.c, or a folder with one of them or with
+    /// vocab.json and merges.txt.</param>
     /// <exception cref="PtpException">There is none, or it is damaged, or of a kind that is not read.</exception>
     public static Tokenizer Load(string path) => TokenizerFiles.Load(path);
 

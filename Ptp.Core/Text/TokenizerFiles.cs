@@ -2,6 +2,7 @@
 // Sizes are checked before anything is allocated for them.
 // Refuses missing files, files beyond 256 MiB, and forms that nothing here reads.
 
+using System.Text;
 using System.Text.Json;
 
 namespace Ptp.Core.Text;
@@ -26,31 +27,39 @@ internal static class TokenizerFiles
         {
             ".json" => TokenizerJson.Read(Bytes(path), path, TokenizerMarks.Beside(path)),
             ".bin" => Llama2cFile.Read(Bytes(path), path),
+            ".model" => SentencePieceModel.Read(Bytes(path), path),
             _ => throw new PtpException(
-                "Load a tokenizer", $"'{path}'", "tokenizer.json, a tokenizer.bin of llama2.c, or a folder with one of them",
+                "Load a tokenizer", $"'{path}'",
+                "tokenizer.json, tokenizer.model, a tokenizer.bin of llama2.c, or a folder with one",
                 "Check the path, or convert the tokenizer to tokenizer.json."),
         };
     }
 
     private static Tokenizer LoadFolder(string folder)
     {
-        var json = Path.Combine(folder, "tokenizer.json");
+        foreach (var name in (string[])["tokenizer.json", "tokenizer.model", "tokenizer.bin"])
+        {
+            var path = Path.Combine(folder, name);
+            if (File.Exists(path))
+            {
+                return Load(path);
+            }
+        }
+
         var vocabulary = Path.Combine(folder, "vocab.json");
         var merges = Path.Combine(folder, "merges.txt");
-        var binary = Path.Combine(folder, "tokenizer.bin");
-        return File.Exists(json) ? Load(json)
-            : File.Exists(binary) ? Load(binary)
-            : File.Exists(vocabulary) && File.Exists(merges) ? Gpt2Files.Read(Bytes(vocabulary), Bytes(merges), folder)
+        return File.Exists(vocabulary) && File.Exists(merges) ? Gpt2Files.Read(Bytes(vocabulary), Bytes(merges), folder)
             : throw new PtpException(
                 "Load a tokenizer", $"the folder '{folder}' without a tokenizer",
-                "tokenizer.json, tokenizer.bin, or vocab.json and merges.txt",
+                "tokenizer.json, tokenizer.model, tokenizer.bin, or vocab.json and merges.txt",
                 "Put the tokenizer beside the model, or name its file.");
     }
 
     /// <summary>The whole file, if it is there and of a sane size.</summary>
     public static byte[] Bytes(string path)
     {
-        Guard.Require(File.Exists(path), "Load a tokenizer", $"'{path}', which is not there", "an existing file", "Check the path.");
+        Guard.Require(
+            File.Exists(path), "Load a tokenizer", $"'{path}', which is not there", "an existing file", "Check the path.");
         try
         {
             var length = new FileInfo(path).Length;
@@ -61,7 +70,8 @@ internal static class TokenizerFiles
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new PtpException("Load a tokenizer", $"'{path}': {e.Message}", "a readable file", "Check its permissions.", e);
+            throw new PtpException(
+                "Load a tokenizer", $"'{path}': {e.Message}", "a readable file", "Check its permissions.", e);
         }
     }
 
@@ -70,7 +80,9 @@ internal static class TokenizerFiles
     {
         try
         {
-            using var document = JsonDocument.Parse(bytes, new JsonDocumentOptions { AllowDuplicateProperties = false });
+            var start = bytes.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? Encoding.UTF8.Preamble.Length : 0;
+            using var document = JsonDocument.Parse(
+                bytes.AsMemory(start), new JsonDocumentOptions { AllowDuplicateProperties = false });
             return read(document.RootElement);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or KeyNotFoundException)

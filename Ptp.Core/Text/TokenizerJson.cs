@@ -46,7 +46,7 @@ internal static class TokenizerJson
         TokenizerMarks marks,
         string source)
     {
-        var tokens = new byte[Size(ids, added)][];
+        var tokens = new byte[Size(ids, added, source)][];
         Array.Fill(tokens, []);
         var outside = added.Select(t => t.Id).ToHashSet();
         foreach (var (text, id) in ids)
@@ -93,7 +93,7 @@ internal static class TokenizerJson
         TokenizerMarks marks,
         string source)
     {
-        var pieces = new Piece[Size(ids, added)];
+        var pieces = new Piece[Size(ids, added, source)];
         Array.Fill(pieces, new Piece([], 0, Special: true));
         foreach (var (text, id) in ids)
         {
@@ -119,7 +119,8 @@ internal static class TokenizerJson
             if (!ids.TryGetValue(left, out var l) || !ids.TryGetValue(right, out var r)
                 || !ids.TryGetValue(left + right, out var result))
             {
-                throw TokenizerFiles.Damaged(source, $"the merge '{left}' + '{right}'", "parts and result in the vocabulary");
+                throw TokenizerFiles.Damaged(
+                    source, $"the merge '{left}' + '{right}'", "parts and result in the vocabulary");
             }
 
             merges.Add(new BpeMerge(l, r, result));
@@ -145,7 +146,9 @@ internal static class TokenizerJson
             Require(seen.Add(id), source, $"the added id {id} twice", "each id once");
             foreach (var flag in (string[])["lstrip", "rstrip", "single_word"])
             {
-                Require(!TokenizerJsonSteps.Flag(entry, flag), source, $"the added token '{content}' with {flag}", "one that matches as it stands");
+                Require(
+                    !TokenizerJsonSteps.Flag(entry, flag), source,
+                    $"the added token '{content}' with {flag}", "one that matches as it stands");
             }
 
             added.Add(new AddedToken(id, content, TokenizerJsonSteps.Flag(entry, "special")));
@@ -170,11 +173,19 @@ internal static class TokenizerJson
         }
     }
 
-    private static int Size(Dictionary<string, int> ids, IReadOnlyList<AddedToken> added) =>
-        Math.Max(ids.Values.Append(-1).Max(), added.Select(t => t.Id).Append(-1).Max()) + 1;
+    /// <summary>One more than the greatest id; gaps must be few, so that one wrong id allocates nothing large.</summary>
+    private static int Size(Dictionary<string, int> ids, IReadOnlyList<AddedToken> added, string source)
+    {
+        var size = Math.Max(ids.Values.Append(-1).Max(), added.Select(t => t.Id).Append(-1).Max()) + 1;
+        Require(
+            size <= 2 * (ids.Count + added.Count) + 1024, source,
+            $"id {size - 1} among {ids.Count} tokens", "ids without large gaps");
+        return size;
+    }
 
     private static void RequireId(int id, string source) => Require(
-        id is >= 0 and < TokenizerFiles.MaxVocabulary, source, $"id {id}", $"an id from 0 to {TokenizerFiles.MaxVocabulary - 1}");
+        id is >= 0 and < TokenizerFiles.MaxVocabulary, source,
+        $"id {id}", $"an id from 0 to {TokenizerFiles.MaxVocabulary - 1}");
 
     private static void Require(bool condition, string source, string received, string expected)
     {

@@ -12,9 +12,13 @@ namespace Ptp.Core.Text;
 internal sealed class TokenizerJsonSteps(string source)
 {
     private const string Words3 =
-        @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+        @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+        + @"|\s*[\r\n]+|\s+(?!\S)|\s+";
 
     private static readonly string s_words1 = Words3.Replace("{1,3}", "", StringComparison.Ordinal);
+
+    /// <summary>The pattern that stands for the rules in a file.</summary>
+    public static string Pattern(WordRules rules) => rules == WordRules.Llama3 ? Words3 : s_words1;
 
     /// <summary>The options of a byte-level tokenizer.</summary>
     public ByteLevelOptions ByteLevel(JsonElement root)
@@ -88,7 +92,9 @@ internal sealed class TokenizerJsonSteps(string source)
     {
         if (steps.Count == 1)
         {
-            return ownPattern ? WordRules.Gpt2 : throw Refuse("no split before", steps[0], "a split, or ByteLevel with its own pattern");
+            return ownPattern
+                ? WordRules.Gpt2
+                : throw Refuse("no split before", steps[0], "a split, or ByteLevel with its own pattern");
         }
 
         var first = steps[0];
@@ -98,7 +104,8 @@ internal sealed class TokenizerJsonSteps(string source)
         }
 
         var pattern = first.TryGetProperty("pattern", out var value) ? Text(value, "Regex") : null;
-        var known = Type(first) == "Split" && !ownPattern && Text(first, "behavior") == "Isolated" && !Flag(first, "invert");
+        var known = Type(first) == "Split" && !ownPattern
+            && Text(first, "behavior") == "Isolated" && !Flag(first, "invert");
         return known && pattern == Words3 ? WordRules.Llama3
             : known && pattern == s_words1 ? WordRules.Qwen2
             : throw Refuse("the pre-tokenizer", first, "Digits one by one, or the Split pattern of LLaMA 3 or Qwen 2");

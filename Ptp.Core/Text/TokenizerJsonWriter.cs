@@ -1,6 +1,6 @@
 // Writes a byte-level BPE as tokenizer.json, the form of Hugging Face tokenizers: byte alphabet strings, ranked merges,
 // ByteLevel pre-tokenizer and decoder, added tokens. Added tokens stand in the vocabulary too, as in GPT-2's own file.
-// The file appears complete or not at all.
+// A folder gets tokenizer_config.json too, which names begin and end. Files appear complete or not at all.
 
 using System.Text.Encodings.Web;
 using System.Text.Json;
@@ -14,7 +14,13 @@ internal static class TokenizerJsonWriter
     private static readonly JsonWriterOptions s_options =
         new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    public static void Write(ByteLevelBpe tokenizer, string path) => AtomicFile.Write(path, stream => Write(tokenizer, stream));
+    public static void Write(ByteLevelBpe tokenizer, string path) =>
+        AtomicFile.Write(path, stream => Write(tokenizer, stream));
+
+    public static void WriteFolder(ByteLevelBpe tokenizer, string folder) => AtomicFile.WriteAll([
+        (Path.Combine(folder, "tokenizer.json"), stream => Write(tokenizer, stream)),
+        (Path.Combine(folder, "tokenizer_config.json"), stream => WriteConfig(tokenizer, stream)),
+    ]);
 
     public static void Write(ByteLevelBpe tokenizer, Stream stream)
     {
@@ -30,13 +36,28 @@ internal static class TokenizerJsonWriter
         }
 
         json.WriteEndArray();
-        json.WriteNull("normalizer");
-        WriteByteLevel(json, "pre_tokenizer");
+        WriteNormalizer(json, tokenizer.Options);
+        WriteSplit(json, tokenizer.Options.Rules);
         json.WriteNull("post_processor");
-        WriteByteLevel(json, "decoder");
+        json.WritePropertyName("decoder");
+        WriteByteLevel(json, ownPattern: true);
         WriteModel(json, tokenizer);
         json.WriteEndObject();
     }
+
+    private static void WriteConfig(ByteLevelBpe tokenizer, Stream stream)
+    {
+        using var json = new Utf8JsonWriter(stream, s_options);
+        json.WriteStartObject();
+        json.WriteString("tokenizer_class", "PreTrainedTokenizerFast");
+        json.WriteBoolean("clean_up_tokenization_spaces", false);
+        json.WriteString("bos_token", Name(tokenizer, tokenizer.BeginToken));
+        json.WriteString("eos_token", Name(tokenizer, tokenizer.EndTokens.Count > 0 ? tokenizer.EndTokens[0] : null));
+        json.WriteEndObject();
+    }
+
+    private static string? Name(ByteLevelBpe tokenizer, int? id) =>
+        tokenizer.AddedTokens.FirstOrDefault(t => t.Id == id)?.Content;
 
     private static void WriteAdded(Utf8JsonWriter json, AddedToken token)
     {
@@ -51,13 +72,59 @@ internal static class TokenizerJsonWriter
         json.WriteEndObject();
     }
 
-    private static void WriteByteLevel(Utf8JsonWriter json, string name)
+    private static void WriteNormalizer(Utf8JsonWriter json, ByteLevelOptions options)
     {
-        json.WriteStartObject(name);
+        if (!options.Compose)
+        {
+            json.WriteNull("normalizer");
+            return;
+        }
+
+        json.WriteStartObject("normalizer");
+        json.WriteString("type", "NFC");
+        json.WriteEndObject();
+    }
+
+    private static void WriteSplit(Utf8JsonWriter json, WordRules rules)
+    {
+        json.WritePropertyName("pre_tokenizer");
+        if (rules == WordRules.Gpt2)
+        {
+            WriteByteLevel(json, ownPattern: true);
+            return;
+        }
+
+        json.WriteStartObject();
+        json.WriteString("type", "Sequence");
+        json.WriteStartArray("pretokenizers");
+        json.WriteStartObject();
+        json.WriteString("type", rules == WordRules.Gpt2Digits ? "Digits" : "Split");
+        if (rules == WordRules.Gpt2Digits)
+        {
+            json.WriteBoolean("individual_digits", true);
+        }
+        else
+        {
+            json.WriteStartObject("pattern");
+            json.WriteString("Regex", TokenizerJsonSteps.Pattern(rules));
+            json.WriteEndObject();
+            json.WriteString("behavior", "Isolated");
+            json.WriteBoolean("invert", false);
+        }
+
+        json.WriteEndObject();
+        WriteByteLevel(json, ownPattern: rules == WordRules.Gpt2Digits);
+        json.WriteEndArray();
+        json.WriteEndObject();
+    }
+
+    private static void WriteByteLevel(Utf8JsonWriter json, bool ownPattern)
+    {
+        json.WriteStartObject();
         json.WriteString("type", "ByteLevel");
         json.WriteBoolean("add_prefix_space", false);
         json.WriteBoolean("trim_offsets", true);
-        json.WriteBoolean("use_regex", true);
+        json.WriteBoolean("use_regex", ownPattern);
         json.WriteEndObject();
     }
 
@@ -71,7 +138,7 @@ internal static class TokenizerJsonWriter
         json.WriteNull("end_of_word_suffix");
         json.WriteBoolean("fuse_unk", false);
         json.WriteBoolean("byte_fallback", false);
-        json.WriteBoolean("ignore_merges", false);
+        json.WriteBoolean("ignore_merges", tokenizer.Options.IgnoreMerges);
         json.WriteStartObject("vocab");
         var names = tokenizer.AddedTokens.ToDictionary(t => t.Id, t => t.Content);
         for (var id = 0; id < tokenizer.VocabularySize; id++)
@@ -91,8 +158,8 @@ internal static class TokenizerJsonWriter
         json.WriteStartArray("merges");
         foreach (var merge in tokenizer.Merges)
         {
-            json.WriteStringValue(
-                $"{ByteAlphabet.Spell(tokenizer.TokenBytes(merge.Left))} {ByteAlphabet.Spell(tokenizer.TokenBytes(merge.Right))}");
+            var left = ByteAlphabet.Spell(tokenizer.TokenBytes(merge.Left));
+            json.WriteStringValue($"{left} {ByteAlphabet.Spell(tokenizer.TokenBytes(merge.Right))}");
         }
 
         json.WriteEndArray();

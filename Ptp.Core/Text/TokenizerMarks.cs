@@ -18,10 +18,12 @@ internal sealed record TokenizerMarks(string? Begin, string? End)
     public static TokenizerMarks Beside(string path)
     {
         var config = Path.Combine(Path.GetDirectoryName(path) ?? "", "tokenizer_config.json");
-        return File.Exists(config)
-            ? TokenizerFiles.ReadJson(TokenizerFiles.Bytes(config), config, root => new TokenizerMarks(Name(root, "bos_token"), Name(root, "eos_token")))
-            : None;
+        return File.Exists(config) ? Read(TokenizerFiles.Bytes(config), config) : None;
     }
+
+    /// <summary>Reads the content of tokenizer_config.json.</summary>
+    public static TokenizerMarks Read(byte[] bytes, string source) => TokenizerFiles.ReadJson(
+        bytes, source, root => new TokenizerMarks(Name(root, "bos_token"), Name(root, "eos_token")));
 
     /// <summary>The ids: what the file says first, then the usual names.</summary>
     public (int? Begin, int[] End) Ids(AddedTokens added) =>
