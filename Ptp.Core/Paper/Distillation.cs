@@ -1,0 +1,127 @@
+// Distillation of O-PTP (PTP section 3.1): L = - sum_k w_k log P_theta(t_k | t_<i, u_i..u_k) over teacher completions with
+// known u. Many completions share one pass (section 3.3): pass 1 runs the context through the base into a cache, pass 2
+// runs all slots, each seeing its own context prefix and its own earlier slots. Refuses: gradients into a gated base.
+
+using Ptp.Core.Autograd;
+using Ptp.Core.Model;
+using Ptp.Core.Training;
+
+namespace Ptp.Core.Paper;
+
+/// <summary>Sizes and weights of a distillation step.</summary>
+public sealed record DistillationOptions
+{
+    /// <summary>Tokens of context per step.</summary>
+    public int ContextTokens { get; init; } = 1024;
+
+    /// <summary>Slot rows per step.</summary>
+    public int SlotRows { get; init; } = 2048;
+
+    /// <summary>Weight of slot l is Gamma^l; 1 = all equal.</summary>
+    public double Gamma { get; init; } = 1;
+
+    /// <summary>
+    /// A completion keeps slot l + 1 after slot l with this probability (from the fourth on): like Gamma, but late slots
+    /// cost time only as often as they count. 1 = always all slots.
+    /// </summary>
+    public double Continuation { get; init; } = 1;
+
+    /// <summary>Seed of the choice of texts and starts.</summary>
+    public ulong Seed { get; init; } = 1;
+}
+
+/// <summary>Trains the slots of an O-PTP model.</summary>
+[Paper("Distillation")]
+public sealed class Distillation
+{
+    private const int SureSlots = 4;
+    private readonly OneHotPtp _ptp;
+    private readonly IReadOnlyList<Completion> _completions;
+    private readonly DistillationOptions _options;
+    private readonly LearningRate _rate;
+    private readonly Tape _context;
+    private readonly Tape _slots;
+    private readonly KvCache? _cache;
+
+    /// <summary>A trainer; the adapter (or the whole student) becomes trainable, a gated base stays frozen.</summary>
+    public Distillation(
+        OneHotPtp ptp, IReadOnlyList<Completion> completions, DistillationOptions options, AdamWOptions optimiser,
+        LearningRate rate)
+    {
+        Guard.Require(completions.Count > 0, "Distill", "no completions", "at least one", "Make completions first.");
+        Guard.Require(options is { ContextTokens: > 0, SlotRows: > 0, Gamma: > 0 and <= 1, Continuation: > 0 and <= 1 },
+            "Distill", $"{options}", "positive sizes, gamma and continuation in (0, 1]", "Correct the options.");
+        (_ptp, _completions, _options, _rate) = (ptp, completions, options, rate);
+        ptp.Network.SetTrainable(!ptp.SharesBase);
+        foreach (var parameter in ptp.Trained)
+        {
+            parameter.SetTrainable(true);
+        }
+
+        Optimiser = new AdamW(ptp.Trained, optimiser);
+        _context = new Tape(ptp.Network.Backend);
+        _slots = new Tape(ptp.Network.Backend) { Recording = true };
+        _cache = ptp.SharesBase
+            ? new KvCache(ptp.Network.Backend, ptp.Network.Config, options.ContextTokens)
+            : null;
+    }
+
+    /// <summary>The optimiser.</summary>
+    public AdamW Optimiser { get; }
+
+    /// <summary>One step on fresh starts.</summary>
+    public StepReport Step()
+    {
+        var step = Optimiser.StepsTaken + 1;
+        var batch = DistillationBatch.Draw(
+            _completions, _ptp, _options, new RandomStream(_options.Seed, $"starts of step {step}"), SureSlots);
+        var (loss, weight) = Loss(batch);
+        _slots.Backward();
+        var rate = _rate.At(step);
+        var norm = Optimiser.Step(rate, 1 / weight);
+        return new StepReport(step, loss / weight, rate, norm, batch.Targets.Length);
+    }
+
+    /// <summary>Weighted loss of a batch and the sum of its weights; gradients are recorded, not yet taken.</summary>
+    public (double Loss, double Weight) Loss(DistillationBatch batch)
+    {
+        var logits = _cache is not null ? GatedLogits(batch) : StudentLogits(batch);
+        var loss = _slots.CrossEntropy(logits, batch.Targets, batch.Weights);
+        return (loss, batch.Weights.Sum(w => (double)w));
+    }
+
+    /// <summary>Replays the gradients of the last <see cref="Loss"/>.</summary>
+    public void Backward() => _slots.Backward();
+
+    /// <summary>Base rows fill the cache without gradient; gated slots read it.</summary>
+    private Variable GatedLogits(DistillationBatch batch)
+    {
+        var network = _ptp.Network;
+        var context = batch.Ids.Length;
+        _context.Reset();
+        var tokens = _context.Empty(context, network.Config.HiddenSize);
+        _context.Embedding(network.Embeddings, batch.Ids, tokens);
+        var places = Enumerable.Range(0, context).ToArray();
+        network.Blocks(_context, tokens, new CallRows(batch.Positions, batch.ContextVisibility(), _cache, places));
+
+        _slots.Reset();
+        var x = _slots.Empty(batch.Targets.Length, network.Config.HiddenSize);
+        _ptp.Embed(_slots, batch.U, x);
+        var rows = new CallRows(batch.SlotPositions, batch.SlotVisibility(cached: true), _cache, GateStart: 0);
+        return network.Logits(_slots, network.Blocks(_slots, x, rows, _ptp.Lora));
+    }
+
+    /// <summary>A student learns from context rows too, so both kinds of rows share one recorded pass.</summary>
+    private Variable StudentLogits(DistillationBatch batch)
+    {
+        var network = _ptp.Network;
+        var (context, slots) = (batch.Ids.Length, batch.Targets.Length);
+        _slots.Reset();
+        var x = _slots.Empty(context + slots, network.Config.HiddenSize);
+        _slots.Embedding(network.Embeddings, batch.Ids, x.Slice(0, context));
+        _ptp.Embed(_slots, batch.U, x.Slice(context, slots));
+        var rows = new CallRows([.. batch.Positions, .. batch.SlotPositions], batch.SlotVisibility(cached: false));
+        var hidden = network.Blocks(_slots, x, rows);
+        return network.Logits(_slots, hidden.Slice(context, slots));
+    }
+}

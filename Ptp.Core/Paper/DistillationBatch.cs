@@ -1,0 +1,176 @@
+// One packed step of distillation (PTP section 3.3): S context tokens of several texts, and completions of up to N slots.
+//   slot l of a completion that starts at s: position s + l - 1, carries u of t_{s+l}, target t_{s+l},
+//   sees tokens < s of its own text and slots <= l of its own completion. Refuses: slots past the end of a text.
+
+using Ptp.Core.Tensors;
+using Ptp.Core.Training;
+
+namespace Ptp.Core.Paper;
+
+/// <summary>A run of slots: text, first target, number of slots.</summary>
+/// <param name="Text">Index of the text in the batch.</param>
+/// <param name="Start">Index, in its text, of the token that slot 0 predicts.</param>
+/// <param name="Count">Slots.</param>
+public readonly record struct SlotRun(int Text, int Start, int Count);
+
+/// <summary>Context and slots of one step.</summary>
+public sealed class DistillationBatch
+{
+    private readonly List<int> _textStarts = [];
+    private readonly List<int> _textLengths = [];
+
+    /// <summary>A batch of given texts and runs.</summary>
+    /// <param name="texts">Texts with their u.</param>
+    /// <param name="runs">Completions.</param>
+    /// <param name="numbersPerToken">Width of u.</param>
+    /// <param name="gamma">Weight of slot l is gamma^l.</param>
+    public DistillationBatch(
+        IReadOnlyList<Completion> texts, IReadOnlyList<SlotRun> runs, int numbersPerToken, double gamma)
+    {
+        Runs = runs;
+        foreach (var text in texts)
+        {
+            _textStarts.Add(_textLengths.Sum());
+            _textLengths.Add(text.Tokens.Length);
+        }
+
+        Ids = [.. texts.SelectMany(t => t.Tokens)];
+        Positions = [.. texts.SelectMany(t => Enumerable.Range(0, t.Tokens.Length))];
+        var rows = runs.Sum(r => r.Count);
+        SlotPositions = new int[rows];
+        Targets = new int[rows];
+        Weights = new float[rows];
+        U = new float[rows * numbersPerToken];
+        var row = 0;
+        foreach (var run in runs)
+        {
+            var text = texts[run.Text];
+            Guard.Require(run.Start >= text.PromptLength && run.Start + run.Count <= text.Tokens.Length, "Distill",
+                $"slots {run.Start} to {run.Start + run.Count}",
+                $"slots within {text.PromptLength} to {text.Tokens.Length}", "Only generated tokens have u.");
+            for (var slot = 0; slot < run.Count; slot++, row++)
+            {
+                SlotPositions[row] = run.Start + slot - 1;
+                Targets[row] = text.Tokens[run.Start + slot];
+                Weights[row] = (float)Math.Pow(gamma, slot);
+                text.U.AsSpan((run.Start + slot - text.PromptLength) * numbersPerToken, numbersPerToken)
+                    .CopyTo(U.AsSpan(row * numbersPerToken));
+            }
+        }
+    }
+
+    /// <summary>Context tokens of all texts, [S].</summary>
+    public int[] Ids { get; }
+
+    /// <summary>Their positions, [S].</summary>
+    public int[] Positions { get; }
+
+    /// <summary>Completions.</summary>
+    public IReadOnlyList<SlotRun> Runs { get; }
+
+    /// <summary>Positions of slots, [R].</summary>
+    public int[] SlotPositions { get; }
+
+    /// <summary>Auxiliaries of slots, [R * numbers per token].</summary>
+    public float[] U { get; }
+
+    /// <summary>Tokens the slots must predict, [R].</summary>
+    public int[] Targets { get; }
+
+    /// <summary>Weights of slots, [R].</summary>
+    public float[] Weights { get; }
+
+    /// <summary>Draws texts to fill the context and runs to fill the slot rows.</summary>
+    /// <param name="completions">Data.</param>
+    /// <param name="ptp">For the number of slots.</param>
+    /// <param name="options">Sizes.</param>
+    /// <param name="random">Stream of this step.</param>
+    /// <param name="sureSlots">Slots that every run has before it may end early.</param>
+    public static DistillationBatch Draw(
+        IReadOnlyList<Completion> completions, OneHotPtp ptp, DistillationOptions options, RandomStream random,
+        int sureSlots)
+    {
+        var texts = new List<Completion>();
+        var starts = new List<(int Text, int Start)>();
+        for (var (room, failures) = (options.ContextTokens, 0); failures < 8;)
+        {
+            var text = completions[random.NextInt(completions.Count)];
+            if (text.Tokens.Length > room || text.Tokens.Length == text.PromptLength)
+            {
+                failures++;
+                continue;
+            }
+
+            for (var start = text.PromptLength; start < text.Tokens.Length; start++)
+            {
+                starts.Add((texts.Count, start));
+            }
+
+            room -= text.Tokens.Length;
+            texts.Add(text);
+        }
+
+        Guard.Require(starts.Count > 0, "Distill", $"a context of {options.ContextTokens} tokens",
+            "one that holds a whole completion", "Use more context tokens per step.");
+        var runs = new List<SlotRun>();
+        for (var rows = 0; rows < options.SlotRows;)
+        {
+            var (text, start) = starts[random.NextInt(starts.Count)];
+            var most = Math.Min(ptp.Slots, Math.Min(options.SlotRows - rows, texts[text].Tokens.Length - start));
+            var count = Math.Min(sureSlots, most);
+            while (count < most && random.NextDouble() < options.Continuation)
+            {
+                count++;
+            }
+
+            runs.Add(new SlotRun(text, start, count));
+            rows += count;
+        }
+
+        return new DistillationBatch(texts, runs, ptp.NumbersPerToken, options.Gamma);
+    }
+
+    /// <summary>Causal within each text.</summary>
+    public Visibility ContextVisibility()
+    {
+        var visibility = new Visibility();
+        AddContext(visibility);
+        return visibility;
+    }
+
+    /// <summary>Visibility of slot rows, the context being cached, or being the first rows of the same call.</summary>
+    public Visibility SlotVisibility(bool cached)
+    {
+        var visibility = new Visibility();
+        if (!cached)
+        {
+            AddContext(visibility);
+        }
+
+        foreach (var run in Runs)
+        {
+            var first = visibility.Rows;
+            var text = _textStarts[run.Text];
+            for (var slot = 0; slot < run.Count; slot++)
+            {
+                visibility.AddRow(cached ? text : 0, cached ? text + run.Start : 0);
+                if (!cached)
+                {
+                    visibility.AddRange(text, text + run.Start);
+                }
+
+                visibility.AddRange(first, first + slot + 1);
+            }
+        }
+
+        return visibility;
+    }
+
+    private void AddContext(Visibility visibility)
+    {
+        foreach (var length in _textLengths)
+        {
+            visibility.AddCausal(0, 0, length);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+// A whole distillation in a folder: steps, checkpoints, log, final adapter; resumable to the step.
+// The folder is an adapter folder plus optimiser.safetensors and log.jsonl.
+// Refuses: a law other than the completions were made with, which is the caller's to keep.
+
+using System.Diagnostics;
+using Ptp.Core.Formats;
+using Ptp.Core.Paper;
+
+namespace Ptp.Core.Training;
+
+/// <summary>Options of a distillation run.</summary>
+public sealed record DistillationRunOptions
+{
+    /// <summary>Where the adapter goes.</summary>
+    public required string Output { get; init; }
+
+    /// <summary>Fingerprint of the base.</summary>
+    public required string Fingerprint { get; init; }
+
+    /// <summary>Name of the base, for people.</summary>
+    public required string BaseName { get; init; }
+
+    /// <summary>Sizes and weights of a step.</summary>
+    public DistillationOptions Step { get; init; } = new();
+
+    /// <summary>Schedule; its Steps is the length of the run.</summary>
+    public LearningRate Rate { get; init; } = new();
+
+    /// <summary>Constants of AdamW.</summary>
+    public AdamWOptions Optimiser { get; init; } = new() { WeightDecay = 0.01 };
+
+    /// <summary>Steps between checkpoints.</summary>
+    public int CheckpointEvery { get; init; } = 250;
+
+    /// <summary>How the final weights are stored.</summary>
+    public StoredType Type { get; init; } = StoredType.BF16;
+}
+
+/// <summary>Distillation of an adapter from completions.</summary>
+public static class DistillationRun
+{
+    /// <summary>True if the folder holds an unfinished run.</summary>
+    public static bool Resumes(string folder) => File.Exists(Path.Combine(folder, ModelCheckpoint.OptimiserName));
+
+    /// <summary>Runs, or goes on; returns whether the run is complete.</summary>
+    /// <param name="options">What to do.</param>
+    /// <param name="ptp">The model; loaded from the folder by the caller if the run resumes.</param>
+    /// <param name="completions">Data.</param>
+    /// <param name="progress">Told of every step.</param>
+    /// <param name="cancellation">Stops after the current step; what was done is kept.</param>
+    public static bool Run(
+        DistillationRunOptions options, OneHotPtp ptp, IReadOnlyList<Completion> completions,
+        Action<StepReport>? progress, CancellationToken cancellation)
+    {
+        Directory.CreateDirectory(options.Output);
+        var trainer = new Distillation(ptp, completions, options.Step, options.Optimiser, options.Rate);
+        ModelCheckpoint.LoadOptimiser(options.Output, trainer.Optimiser);
+        using var log = new TrainingLog(Path.Combine(options.Output, "log.jsonl"), trainer.Optimiser.StepsTaken);
+        var clock = Stopwatch.StartNew();
+        while (trainer.Optimiser.StepsTaken < options.Rate.Steps && !cancellation.IsCancellationRequested)
+        {
+            var report = trainer.Step();
+            Guard.Require(double.IsFinite(report.Loss), "Distill", $"a loss of {report.Loss} at step {report.Step}",
+                "a finite loss", "Lower the learning rate and resume from the last checkpoint.");
+            progress?.Invoke(report);
+            log.Add(new Dictionary<string, double>
+            {
+                ["step"] = report.Step,
+                ["loss"] = report.Loss,
+                ["rate"] = report.LearningRate,
+                ["norm"] = report.GradientNorm,
+                ["tokens"] = report.Tokens,
+                ["seconds"] = clock.Elapsed.TotalSeconds,
+            });
+            if (report.Step % options.CheckpointEvery == 0 && report.Step < options.Rate.Steps)
+            {
+                Checkpoint(options, ptp, trainer);
+            }
+        }
+
+        if (trainer.Optimiser.StepsTaken < options.Rate.Steps)
+        {
+            Checkpoint(options, ptp, trainer);
+            return false;
+        }
+
+        PtpAdapter.Save(
+            options.Output, ptp, options.Fingerprint, options.BaseName, trainer.Optimiser.StepsTaken, options.Type);
+        File.Delete(Path.Combine(options.Output, ModelCheckpoint.OptimiserName));
+        return true;
+    }
+
+    private static void Checkpoint(DistillationRunOptions options, OneHotPtp ptp, Distillation trainer)
+    {
+        PtpAdapter.Save(
+            options.Output, ptp, options.Fingerprint, options.BaseName, trainer.Optimiser.StepsTaken, StoredType.F32);
+        ModelCheckpoint.SaveOptimiser(options.Output, trainer.Optimiser);
+    }
+}

@@ -1,0 +1,86 @@
+// Loads and saves an O-PTP model as an adapter folder beside its base: weights, and a manifest of base, slots and law.
+// A gated adapter stores LoRA pairs and the auxiliary table; a student stores its whole network and its own sizes.
+// Refuses: another base (by fingerprint) and weights that do not fit the manifest.
+
+using Ptp.Core.Autograd;
+using Ptp.Core.Decoding;
+using Ptp.Core.Formats;
+using Ptp.Core.Model;
+using Ptp.Core.Paper;
+
+namespace Ptp.Core.Training;
+
+/// <summary>Adapter folders.</summary>
+public static class PtpAdapter
+{
+    private const string StudentFolder = "student";
+
+    /// <summary>Loads an adapter for <paramref name="baseModel"/>.</summary>
+    /// <param name="folder">The adapter's folder.</param>
+    /// <param name="baseModel">The model it was trained for.</param>
+    /// <param name="fingerprint">That model's fingerprint, see ModelFolder.</param>
+    public static OneHotPtp Load(string folder, Transformer baseModel, string fingerprint)
+    {
+        var files = AdapterFolder.Read(folder);
+        var manifest = files.Manifest;
+        manifest.CheckBase(fingerprint);
+        var law = new SamplingOptions { Temperature = manifest.Temperature, TopK = manifest.TopK, TopP = manifest.TopP };
+        var isStudent = manifest.Kind == AdapterManifest.Student;
+        var network = isStudent
+            ? ModelCheckpoint.Load(Path.Combine(folder, StudentFolder), baseModel.Backend)
+            : baseModel;
+        Guard.Require(network.Config.VocabularySize == baseModel.Config.VocabularySize, "Load an adapter",
+            $"a student with {network.Config.VocabularySize} tokens", $"{baseModel.Config.VocabularySize} tokens",
+            "Distill a student for this base.");
+        var lora = isStudent
+            ? null
+            : new GatedLora(network.Backend, network.Config, manifest.Rank, manifest.Scale, seed: 0);
+        var ptp = new OneHotPtp(
+            network, lora, AuxiliaryEmbedding.Parse(manifest.Embedding), manifest.Slots, law,
+            PickRule.Parse(manifest.PickRule), seed: 0);
+        ModelCheckpoint.Restore(Own(ptp), files.Tensors, $"Load the adapter in {folder}");
+        return ptp;
+    }
+
+    /// <summary>Saves an adapter.</summary>
+    /// <param name="folder">Destination.</param>
+    /// <param name="ptp">The model.</param>
+    /// <param name="fingerprint">Fingerprint of its base.</param>
+    /// <param name="baseName">Name of its base, for people.</param>
+    /// <param name="steps">Steps it was trained.</param>
+    /// <param name="type">Number format.</param>
+    public static void Save(
+        string folder, OneHotPtp ptp, string fingerprint, string baseName, long steps, StoredType type)
+    {
+        Directory.CreateDirectory(folder);
+        var manifest = new AdapterManifest
+        {
+            BaseFingerprint = fingerprint,
+            BaseName = baseName,
+            Kind = ptp.SharesBase ? AdapterManifest.GatedLora : AdapterManifest.Student,
+            Slots = ptp.Slots,
+            Rank = ptp.Lora?.Rank ?? 0,
+            Scale = ptp.Lora?.Scale ?? 1,
+            Embedding = ptp.Embedding.Name,
+            PickRule = ptp.Rule.Name,
+            Temperature = ptp.Law.Temperature,
+            TopK = ptp.Law.TopK,
+            TopP = ptp.Law.TopP,
+            TrainedSteps = steps,
+            HiddenSize = ptp.SharesBase ? null : ptp.Network.Config.HiddenSize,
+        };
+        if (!ptp.SharesBase)
+        {
+            ModelCheckpoint.Save(Path.Combine(folder, StudentFolder), ptp.Network, type);
+        }
+
+        AdapterFolder.Write(folder, manifest, Own(ptp).Select(ModelCheckpoint.Stored), type);
+    }
+
+    /// <summary>The drafter that fits the adapter's kind.</summary>
+    public static IDrafter Drafter(OneHotPtp ptp) => ptp.SharesBase ? new GatedDrafter(ptp) : new StudentDrafter(ptp);
+
+    /// <summary>Parameters of the adapter file: all that is trained, less a student's network.</summary>
+    private static IEnumerable<Parameter> Own(OneHotPtp ptp) =>
+        (ptp.Lora?.Parameters ?? []).Append(ptp.Table);
+}
