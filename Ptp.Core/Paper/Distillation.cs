@@ -76,7 +76,7 @@ public sealed class Distillation
         var batch = DistillationBatch.Draw(
             _completions, _ptp, _options, new RandomStream(_options.Seed, $"starts of step {step}"), SureSlots);
         var (loss, weight) = Loss(batch);
-        _slots.Backward();
+        Backward();
         var rate = _rate.At(step);
         var norm = Optimiser.Step(rate, 1 / weight);
         return new StepReport(step, loss / weight, rate, norm, batch.Targets.Length);
@@ -85,13 +85,17 @@ public sealed class Distillation
     /// <summary>Weighted loss of a batch and the sum of its weights; gradients are recorded, not yet taken.</summary>
     public (double Loss, double Weight) Loss(DistillationBatch batch)
     {
-        var logits = _cache is not null ? GatedLogits(batch) : StudentLogits(batch);
+        var logits = Logits(batch);
         var loss = _slots.CrossEntropy(logits, batch.Targets, batch.Weights);
         return (loss, batch.Weights.Sum(w => (double)w));
     }
 
     /// <summary>Replays the gradients of the last <see cref="Loss"/>.</summary>
     public void Backward() => _slots.Backward();
+
+    /// <summary>Logits of all slots, [R, V].</summary>
+    internal Variable Logits(DistillationBatch batch) =>
+        _cache is not null ? GatedLogits(batch) : StudentLogits(batch);
 
     /// <summary>Base rows fill the cache without gradient; gated slots read it.</summary>
     private Variable GatedLogits(DistillationBatch batch)

@@ -1,0 +1,240 @@
+// Properties 10 and 11 of distillation: a packed pass equals each completion alone, positions and targets line up,
+// nothing later or foreign leaks in; and batched sampling equals plain decoding, to the bit.
+// Negative controls: a slot shifted by one position, and a foreign token made visible, must change the logits.
+
+using Ptp.Core;
+using Ptp.Core.Cpu;
+using Ptp.Core.Decoding;
+using Ptp.Core.Model;
+using Ptp.Core.Paper;
+using Ptp.Core.Training;
+
+namespace Ptp.Tests.Training;
+
+public sealed class DistillationTests
+{
+    private static readonly CpuBackend s_backend = new(2);
+    private static readonly SamplingOptions s_law = new() { Temperature = 0.9, TopP = 0.95 };
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_packed_pass_gives_the_bits_of_each_completion_alone(bool gated)
+    {
+        for (var seed = 1UL; seed <= 40; seed++)
+        {
+            var random = new RandomStream(seed, "packing");
+            var ptp = Model(gated, seed);
+            var texts = Texts(random, ptp.Network.Config.VocabularySize);
+            var runs = Runs(random, texts, ptp.Slots);
+            var packed = Logits(ptp, texts, runs);
+            var row = 0;
+            foreach (var run in runs)
+            {
+                var alone = Logits(ptp, [texts[run.Text]], [run with { Text = 0 }]);
+                for (var slot = 0; slot < run.Count; slot++, row++)
+                {
+                    Assert.True(packed[row].SequenceEqual(alone[slot]), $"seed {seed}, {run}, slot {slot}");
+                }
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Tokens_from_the_start_on_and_other_texts_do_not_reach_a_slot(bool gated)
+    {
+        for (var seed = 1UL; seed <= 30; seed++)
+        {
+            var random = new RandomStream(seed, "leak");
+            var ptp = Model(gated, seed);
+            var vocabulary = ptp.Network.Config.VocabularySize;
+            var texts = Texts(random, vocabulary);
+            var run = new SlotRun(1, texts[1].PromptLength + 1, 2);
+            var before = Logits(ptp, texts, [run]);
+            var other = Texts(new RandomStream(seed + 1000, "leak"), vocabulary)[0];
+            var changed = (int[])texts[1].Tokens.Clone();
+            for (var i = run.Start; i < changed.Length; i++)
+            {
+                changed[i] = (changed[i] + 1) % vocabulary;
+            }
+
+            var after = Logits(ptp, [other, texts[1] with { Tokens = changed }, texts[2]], [run]);
+            Assert.True(before.Zip(after).All(p => p.First.SequenceEqual(p.Second)), $"seed {seed}");
+
+            // Control: the token just before the start does reach it.
+            changed[run.Start - 1] = (changed[run.Start - 1] + 1) % vocabulary;
+            var reached = Logits(ptp, [other, texts[1] with { Tokens = changed }, texts[2]], [run]);
+            Assert.False(before[0].SequenceEqual(reached[0]), $"control, seed {seed}");
+        }
+    }
+
+    [Fact]
+    public void Positions_targets_weights_and_u_line_up()
+    {
+        var random = new RandomStream(3, "lines");
+        var texts = Texts(random, 30);
+        var runs = Runs(random, texts, 5);
+        var batch = new DistillationBatch(texts, runs, 1, 0.5);
+        var row = 0;
+        foreach (var run in runs)
+        {
+            for (var slot = 0; slot < run.Count; slot++, row++)
+            {
+                var text = texts[run.Text];
+                Assert.Equal(run.Start + slot - 1, batch.SlotPositions[row]);
+                Assert.Equal(text.Tokens[run.Start + slot], batch.Targets[row]);
+                Assert.Equal((float)Math.Pow(0.5, slot), batch.Weights[row]);
+                Assert.Equal(text.U[run.Start + slot - text.PromptLength], batch.U[row]);
+            }
+        }
+
+        Assert.Equal(batch.Targets.Length, row);
+        var past = new SlotRun(0, texts[0].Tokens.Length - 1, 2);
+        Assert.Throws<PtpException>(() => new DistillationBatch(texts, [past], 1, 1));
+        var prompt = new SlotRun(0, texts[0].PromptLength - 1, 1);
+        Assert.Throws<PtpException>(() => new DistillationBatch(texts, [prompt], 1, 1));
+    }
+
+    [Fact]
+    public void Batched_sampling_equals_plain_decoding()
+    {
+        var model = Base(5);
+        var sampling = new BatchedSampling(model, s_law, InverseCdf.Instance, 7);
+        var plain = new Autoregressive(model, s_law, InverseCdf.Instance);
+        var random = new RandomStream(5, "jobs");
+        for (var round = 0; round < 6; round++)
+        {
+            var jobs = Enumerable.Range(0, 1 + random.NextInt(7)).Select(_ => new SamplingJob(
+                [.. Enumerable.Range(0, 1 + random.NextInt(9)).Select(_ => random.NextInt(30))],
+                Auxiliaries.FromSeed(random.NextBits()), 1 + random.NextInt(20))).ToArray();
+            var texts = sampling.Run(jobs);
+            for (var i = 0; i < jobs.Length; i++)
+            {
+                var limits = new DecodeLimits(jobs[i].MaxNewTokens, model.Config.EndTokens);
+                var alone = plain.Decode(jobs[i].Prompt, jobs[i].U, limits).Tokens;
+                Assert.Equal([.. jobs[i].Prompt, .. alone], texts[i]);
+            }
+        }
+    }
+
+    [Fact]
+    public void Completions_round_trip_and_damage_is_refused()
+    {
+        var folder = Directory.CreateTempSubdirectory("ptp-completions-");
+        try
+        {
+            var path = Path.Combine(folder.FullName, "a.ptpc");
+            var texts = Texts(new RandomStream(8, "file"), 30);
+            CompletionFile.Write(path, 30, 1, texts);
+            var read = CompletionFile.Read(path, 30, 1);
+            Assert.True(texts.Zip(read).All(p => p.First.Tokens.SequenceEqual(p.Second.Tokens)
+                && p.First.U.SequenceEqual(p.Second.U) && p.First.PromptLength == p.Second.PromptLength));
+            Assert.Throws<PtpException>(() => CompletionFile.Read(path, 31, 1));
+            var bytes = File.ReadAllBytes(path);
+            var random = new RandomStream(9, "damage");
+            for (var i = 0; i < 60; i++)
+            {
+                var bad = (byte[])bytes.Clone();
+                bad[random.NextInt(bad.Length)] ^= (byte)(1 + random.NextInt(255));
+                File.WriteAllBytes(path, i % 3 == 0 ? bytes[..random.NextInt(bytes.Length)] : bad);
+                Assert.Throws<PtpException>(() => CompletionFile.Read(path, 30, 1));
+            }
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    [Fact]
+    public void Training_teaches_slots_what_independent_slots_cannot_know()
+    {
+        // A teacher that says 0 1 or 2 3 with equal chance: the second token is fixed by the first, which only u tells.
+        var random = new RandomStream(11, "coin");
+        var texts = new List<Completion>();
+        for (var i = 0; i < 200; i++)
+        {
+            var u = new[] { (float)random.NextInt(1 << 20) / (1 << 20), (float)random.NextInt(1 << 20) / (1 << 20) };
+            texts.Add(new Completion(u[0] < 0.5f ? [4, 0, 1] : [4, 2, 3], 1, u));
+        }
+
+        var losses = new Dictionary<string, double>();
+        foreach (var embedding in new[] { "fixed-point", "constant" })
+        {
+            var ptp = new OneHotPtp(
+                Base(12), new GatedLora(s_backend, Base(12).Config, 8, 1, 1), AuxiliaryEmbedding.Parse(embedding), 2,
+                s_law, InverseCdf.Instance, 1);
+            var trainer = new Distillation(
+                ptp, texts, new DistillationOptions { ContextTokens = 60, SlotRows = 40 }, new AdamWOptions(),
+                new LearningRate { Peak = 1e-2, WarmUp = 10, Steps = 150 });
+            var last = 0.0;
+            for (var step = 0; step < 150; step++)
+            {
+                last = trainer.Step().Loss;
+            }
+
+            losses[embedding] = last;
+        }
+
+        // Without u both slots can only say one half each: -log(1/2) per slot.
+        Assert.True(losses["fixed-point"] < 0.1, $"with u: {losses["fixed-point"]}");
+        Assert.InRange(losses["constant"], 0.6, 1.0);
+    }
+
+    private static Transformer Base(ulong seed) => new(s_backend, new TransformerConfig
+    {
+        VocabularySize = 30,
+        HiddenSize = 16,
+        IntermediateSize = 24,
+        Layers = 2,
+        Heads = 4,
+        KeyValueHeads = 2,
+        MaxContext = 64,
+        EndTokens = [7],
+    }, seed);
+
+    private static OneHotPtp Model(bool gated, ulong seed)
+    {
+        var network = Base(seed);
+        var lora = gated ? new GatedLora(s_backend, network.Config, 3, 0.7, seed) : null;
+        var ptp = new OneHotPtp(
+            network, lora, AuxiliaryEmbedding.Parse("fixed-point"), 5, s_law, InverseCdf.Instance, seed);
+        var random = new RandomStream(seed, "weights of the test");
+        foreach (var parameter in lora?.Parameters ?? [])
+        {
+            Initialise.Gaussian(parameter, random, 0.3); // B = 0 would make the adapter invisible
+        }
+
+        Initialise.Gaussian(ptp.Table, random, 0.2);
+        return ptp;
+    }
+
+    private static Completion[] Texts(RandomStream random, int vocabulary) =>
+        [.. Enumerable.Range(0, 3).Select(_ =>
+        {
+            var prompt = 1 + random.NextInt(5);
+            var tokens = Enumerable.Range(0, prompt + 4 + random.NextInt(6)).Select(_ => random.NextInt(vocabulary));
+            int[] ids = [.. tokens];
+            float[] u = [.. Enumerable.Range(0, ids.Length - prompt).Select(_ => random.NextInt(1 << 24) / 16777216f)];
+            return new Completion(ids, prompt, u);
+        })];
+
+    private static SlotRun[] Runs(RandomStream random, Completion[] texts, int slots) =>
+        [.. Enumerable.Range(0, 6).Select(_ =>
+        {
+            var text = random.NextInt(texts.Length);
+            var (first, length) = (texts[text].PromptLength, texts[text].Tokens.Length);
+            var start = first + random.NextInt(length - first);
+            return new SlotRun(text, start, 1 + random.NextInt(Math.Min(slots, length - start)));
+        })];
+
+    private static float[][] Logits(OneHotPtp ptp, Completion[] texts, SlotRun[] runs)
+    {
+        var trainer = new Distillation(
+            ptp, texts, new DistillationOptions { ContextTokens = 64 }, new AdamWOptions(), new LearningRate());
+        var logits = trainer.Logits(new DistillationBatch(texts, runs, 1, 1)).Value;
+        return [.. Enumerable.Range(0, logits.Rows).Select(r => logits.Row(r).ToArray())];
+    }
+}
