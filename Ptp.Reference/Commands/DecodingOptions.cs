@@ -1,0 +1,163 @@
+// The options that say how to decode: model, adapter, sampling law, seed, lengths; shared by demo, generate and eval.
+// What is left out comes from the adapter (its law, its slots), else temperature 0.7, top-p 0.9.
+// Refuses: an adapter of another base; another law than the adapter's, unless --allow-other-law (exact, but slower).
+
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using Ptp.Core;
+using Ptp.Core.Decoding;
+using Ptp.Core.Formats;
+using Ptp.Core.Paper;
+using Ptp.Core.Tensors;
+using Ptp.Core.Training;
+
+namespace Ptp.Reference.Commands;
+
+/// <summary>Options of decoding.</summary>
+/// <param name="maxNew">Default of --max-new.</param>
+internal sealed class DecodingOptions(int maxNew)
+{
+    private const double DefaultTemperature = 0.7;
+    private const double DefaultTopP = 0.9;
+    private readonly Option<string?> _model = Values.Text(
+        "--model", "Model folder (config.json and safetensors, as on Hugging Face). Default: models/base.", "FOLDER");
+
+    private readonly Option<string?> _tokenizer = Values.Text(
+        "--tokenizer", "Tokenizer, where the model's folder has none: tokenizer.json, or a tokenizer.bin of llama2.c.", "FILE");
+
+    private readonly Option<string?> _adapter = Values.Text(
+        "--adapter", "O-PTP adapter folder, or 'none'. Default: models/ptp, with the default model only.", "FOLDER|none");
+
+    private readonly Option<int> _slots = Values.Whole(
+        "--slots", "Tokens drafted per round; 0 = as many as the adapter was trained for. Changes the speed, never the text.", 0);
+
+    private readonly Option<ulong> _seed = Values.Seed("Seed of u, the auxiliary numbers. Same seed, same text, with every decoder.", 42);
+
+    private readonly Option<double?> _temperature = Values.NumberOrNone(
+        "--temperature", "Logits are divided by it; 0 = always the likeliest token. Default: the adapter's, else 0.7.");
+
+    private readonly Option<int?> _topK = Values.WholeOrNone(
+        "--top-k", "Keep the k likeliest tokens; 0 = all. Default: the adapter's, else 0.", int.MinValue);
+
+    private readonly Option<double?> _topP = Values.NumberOrNone(
+        "--top-p", "Keep the likeliest tokens of this total probability, in (0, 1]. Default: the adapter's, else 0.9.");
+
+    private readonly Option<bool> _otherLaw = Values.Switch(
+        "--allow-other-law", "Decode under another law than the adapter was trained for: still exact, only slower.");
+
+    private readonly Option<int> _maxNew = Values.Whole("--max-new", "Most tokens to generate.", maxNew, 1);
+
+    /// <summary>Adds all options to a verb.</summary>
+    public void AddTo(Command verb)
+    {
+        foreach (var option in (Option[])[
+            _model, _tokenizer, _adapter, _slots, _seed, _temperature, _topK, _topP, _otherLaw, _maxNew])
+        {
+            verb.Add(option);
+        }
+    }
+
+    /// <summary>Loads what the options name; all checks are done before any weights are read, where possible.</summary>
+    public Decoding Load(Call call, IBackend backend)
+    {
+        var adapterFolder = call.Get(_adapter) switch
+        {
+            "none" => null,
+            null => call.Get(_model) is null ? ModelChoice.Default(ModelChoice.Ptp) : null,
+            var named => named,
+        };
+        var manifest = adapterFolder is null ? null : AdapterFolder.ReadManifest(adapterFolder);
+        var law = new SamplingOptions
+        {
+            Temperature = call.Get(_temperature) ?? manifest?.Temperature ?? DefaultTemperature,
+            TopK = call.Get(_topK) ?? manifest?.TopK ?? 0,
+            TopP = call.Get(_topP) ?? manifest?.TopP ?? DefaultTopP,
+        }.Validated();
+        var model = ModelChoice.Load(call.Get(_model), call.Get(_tokenizer), backend);
+        var decoding = new Decoding(model, law, call.Get(_seed), call.Get(_slots), call.Get(_maxNew))
+        {
+            AllowsOtherLaw = call.Get(_otherLaw),
+        };
+        return adapterFolder is null ? decoding : decoding.With(adapterFolder);
+    }
+}
+
+/// <summary>A model, perhaps an adapter, and the law to decode under.</summary>
+internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Seed, int Slots, int MaxNew)
+{
+    /// <summary>The adapter's folder, or null.</summary>
+    public string? AdapterFolder { get; private init; }
+
+    /// <summary>The adapter, or null.</summary>
+    public OneHotPtp? Adapter { get; private init; }
+
+    /// <summary>True if the adapter may be of another law.</summary>
+    public bool AllowsOtherLaw { get; init; }
+
+    /// <summary>How u picks a token.</summary>
+    public PickRule Rule => Adapter?.Rule ?? InverseCdf.Instance;
+
+    /// <summary>Slots that a draft has.</summary>
+    public int DraftSlots => Adapter is null ? 0 : Slots == 0 ? Adapter.Slots : Slots;
+
+    /// <summary>The same with another adapter.</summary>
+    public Decoding With(string folder)
+    {
+        var manifest = Core.Formats.AdapterFolder.ReadManifest(folder);
+        manifest.CheckBase(Model.Fingerprint);
+        if (!AllowsOtherLaw)
+        {
+            try
+            {
+                manifest.CheckLaw(Law.Temperature, Law.TopK, Law.TopP);
+            }
+            catch (PtpException e)
+            {
+                throw new PtpException(e.Asked, e.Received, e.Expected,
+                    "Leave the law out to get the adapter's, add --allow-other-law (exact, only slower), or use --decoder ar.", e);
+            }
+        }
+
+        Guard.Require(Slots <= manifest.Slots, "Read --slots", $"{Slots}", $"at most the adapter's {manifest.Slots}",
+            "Use --slots 0 for all of them.");
+        return this with
+        {
+            AdapterFolder = folder,
+            Adapter = PtpAdapter.Load(folder, Model.Model, Model.Fingerprint),
+        };
+    }
+
+    /// <summary>The decoder that draws one token per call.</summary>
+    public IDecoder Autoregressive() => new Autoregressive(Model.Model, Law, Rule);
+
+    /// <summary>The decoder that drafts with the adapter.</summary>
+    /// <param name="wrap">Puts something around the drafter, such as a recorder.</param>
+    public IDecoder ErrorCorrected(Func<IDrafter, IDrafter>? wrap = null)
+    {
+        var drafter = PtpAdapter.Drafter(Adapter ?? throw new PtpException(
+            "Decode with O-PTP", "no adapter", "an adapter of this model",
+            "Name one with --adapter FOLDER, make one with 'ptp distill', or use --decoder ar."));
+        return new ErrorCorrectedDecoding(Model.Model, wrap?.Invoke(drafter) ?? drafter, Law, Rule, DraftSlots);
+    }
+
+    /// <summary>u of the text with this index.</summary>
+    public Auxiliaries U(int text = 0) =>
+        Auxiliaries.FromSeed(Seed + (ulong)text, Rule.NumbersPerToken(Model.Model.Config.VocabularySize));
+
+    /// <summary>When a text ends.</summary>
+    public DecodeLimits Limits => new(MaxNew, Model.EndTokens);
+
+    /// <summary>What a reader needs to repeat the run.</summary>
+    public JsonObject Describe(JsonObject json, IBackend backend)
+    {
+        json["model"] = Model.Folder;
+        json["adapter"] = AdapterFolder;
+        json["device"] = backend.Name;
+        json["slots"] = DraftSlots;
+        json["seed"] = Seed;
+        json["temperature"] = Law.Temperature;
+        json["top_k"] = Law.TopK;
+        json["top_p"] = Law.TopP;
+        return json;
+    }
+}
