@@ -93,12 +93,14 @@ public sealed class ErrorCorrectedDecoding(
             verified = verified[..(r + 1)];
         }
 
+        var stop = Rounds.Commit(verified, tokens.Length, correct, output, limits, _session, committed);
         if (tokens.Length > 0)
         {
+            // As for the round itself: what an end token cut off was never committed, so it was never correct either.
             var firstRight = ownFirst == verified[0];
-            _session.Stats.AddOwn(firstRight, firstRight ? correct : 0);
+            _session.Stats.AddOwn(firstRight, firstRight ? Math.Min(correct, output.Count - g) : 0);
         }
 
-        return Rounds.Commit(verified, tokens.Length, correct, output, limits, _session, committed);
+        return stop;
     }
 }

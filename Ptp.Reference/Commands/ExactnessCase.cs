@@ -1,0 +1,241 @@
+// One generated case of "same u, same tokens": a random model, law, prompt, u and limits, and what plain decoding says.
+// Source: PTP section 5.1 (losslessness for any student); paper ladder not used, sizes are tiny so that thousands run.
+// Refuses: nothing. A difference is returned as text that names what differs; the caller adds the seed.
+
+using System.Globalization;
+using Ptp.Core.Autograd;
+using Ptp.Core.Decoding;
+using Ptp.Core.Model;
+using Ptp.Core.Paper;
+using Ptp.Core.Tensors;
+
+namespace Ptp.Reference.Commands;
+
+/// <summary>A model, a law, a prompt, u, limits; a function of the seed alone.</summary>
+public sealed class ExactnessCase
+{
+    private static readonly double[] s_temperatures = [0, 0.3, 0.7, 1, 1.5];
+    private static readonly double[] s_topP = [1, 1, 0.3, 0.6, 0.9, 0.95];
+    private readonly RandomStream _random;
+    private readonly IBackend _backend;
+    private WatchedDrafter? _watched;
+
+    /// <summary>Draws the case of a seed and decodes it one token at a time.</summary>
+    /// <param name="backend">Where its models live.</param>
+    /// <param name="seed">Any word.</param>
+    public ExactnessCase(IBackend backend, ulong seed)
+    {
+        (Seed, _backend) = (seed, backend);
+        _random = new RandomStream(seed, "exactness case");
+        Model = RandomModel(backend, RandomConfig(_random), _random);
+        var vocabulary = Model.Config.VocabularySize;
+        Law = new SamplingOptions
+        {
+            Temperature = Draw(s_temperatures),
+            TopK = _random.NextInt(2) == 0 ? 0 : 1 + _random.NextInt(vocabulary + 3),
+            TopP = Draw(s_topP),
+        };
+        Prompt = Ids(1 + _random.NextInt(Model.Config.MaxContext / 3));
+        U = Auxiliaries.FromSeed(_random.NextBits());
+        Limits = new DecodeLimits(1 + _random.NextInt(40), Ids(_random.NextInt(3)));
+        Slots = 1 + _random.NextInt(20);
+        ExactFirst = _random.NextInt(2) == 0;
+        Expected = new Autoregressive(Model, Law, InverseCdf.Instance).Decode(Prompt, U, Limits);
+    }
+
+    /// <summary>What the case is a function of.</summary>
+    public ulong Seed { get; }
+
+    /// <summary>The verifier.</summary>
+    public Transformer Model { get; }
+
+    /// <summary>Temperature 0 to 1.5, top-k, top-p.</summary>
+    public SamplingOptions Law { get; }
+
+    /// <summary>At least one token.</summary>
+    public int[] Prompt { get; }
+
+    /// <summary>u_g of every generated token.</summary>
+    public Auxiliaries U { get; }
+
+    /// <summary>End tokens and most new tokens; some reach the context's end first.</summary>
+    public DecodeLimits Limits { get; }
+
+    /// <summary>N, slots of the draft.</summary>
+    public int Slots { get; }
+
+    /// <summary>Whether the first draft token is replaced where its law is known.</summary>
+    public bool ExactFirst { get; }
+
+    /// <summary>What decoding one token at a time gives.</summary>
+    public Decoded Expected { get; }
+
+    /// <summary>Error-corrected decoding with a drafter, watched: the cache must hold all committed tokens but the last.</summary>
+    /// <param name="drafter">Any drafter.</param>
+    public IDecoder ErrorCorrected(IDrafter drafter)
+    {
+        _watched = new WatchedDrafter(drafter);
+        return new ErrorCorrectedDecoding(Model, _watched, Law, InverseCdf.Instance, Slots, ExactFirst);
+    }
+
+    /// <summary>A drafter of a kind, its random choices and weights from the seed.</summary>
+    /// <param name="kind">What it does.</param>
+    public IDrafter Drafter(DrafterKind kind)
+    {
+        var random = new RandomStream(Seed, "drafter " + kind);
+        switch (kind)
+        {
+            case DrafterKind.Gated:
+                var lora = new GatedLora(_backend, Model.Config, 1 + random.NextInt(4), 1.5, random.NextBits());
+                // From mild to absurd: overflow in slot rows must not reach a base row.
+                var deviation = Math.Pow(10, random.NextInt(4) switch { 0 => -1, 1 => 0, 2 => 2, _ => 25 });
+                foreach (var weight in lora.Parameters.Where(p => p.Name.EndsWith("lora_B.weight", StringComparison.Ordinal)))
+                {
+                    Initialise.Gaussian(weight, random, deviation);
+                }
+
+                return new GatedDrafter(Slotted(Model, lora, random));
+            case DrafterKind.Student:
+                var config = RandomConfig(random) with
+                {
+                    VocabularySize = Model.Config.VocabularySize,
+                    MaxContext = Model.Config.MaxContext,
+                };
+                return new StudentDrafter(Slotted(RandomModel(_backend, config, random), null, random));
+            default:
+                return new ScriptedDrafter(this, kind, random);
+        }
+    }
+
+    /// <summary>Runs a decoder and compares it with plain decoding.</summary>
+    /// <param name="decoder">Any decoder that claims to be exact.</param>
+    /// <param name="u">u to hand it; null for the case's own.</param>
+    /// <returns>Null if all is equal, or what differs.</returns>
+    public string? Difference(IDecoder decoder, Auxiliaries? u = null)
+    {
+        var streamed = new List<int>();
+        var rounds = 0;
+        string? fault = null;
+        Decoded decoded;
+        try
+        {
+            decoded = decoder.Decode(Prompt, u ?? U, Limits, commitment =>
+            {
+                rounds++;
+                streamed.AddRange(commitment.Tokens.Span);
+                var least = Math.Max(1, commitment.Correct);
+                fault ??= commitment.Tokens.Length >= least && commitment.Tokens.Length <= commitment.Correct + 1
+                    ? _watched?.Fault
+                    : $"round {rounds} committed {commitment.Tokens.Length} tokens, {commitment.Correct} of them correct";
+                return true;
+            });
+        }
+        catch (Exception error) when (error is Core.PtpException or ArgumentException or IndexOutOfRangeException)
+        {
+            return $"{decoder.Name} failed: {error.Message}";
+        }
+
+        var stats = decoded.Stats;
+        return fault
+            ?? Unequal("tokens", List(Expected.Tokens), List(decoded.Tokens))
+            ?? Unequal("streamed tokens", List(Expected.Tokens), List([.. streamed]))
+            ?? Unequal("stop", Expected.Stop, decoded.Stop)
+            ?? Unequal("Stats.Tokens", decoded.Tokens.Length, stats.Tokens)
+            ?? Unequal("Stats.Rounds", rounds, stats.Rounds)
+            ?? Unequal("rounds at most tokens", true, rounds <= decoded.Tokens.Length)
+            ?? Unequal("rounds in the histogram", stats.Rounds, Sum(stats.CorrectHistogram))
+            ?? Unequal("calls at least rounds", true, stats.Calls >= stats.Rounds);
+    }
+
+    /// <summary>Sizes of a tiny model with grouped heads: V 5 to 40, D 8 to 32, one to three layers.</summary>
+    public static TransformerConfig RandomConfig(RandomStream random)
+    {
+        var keyValueHeads = 1 + random.NextInt(2);
+        return new TransformerConfig
+        {
+            VocabularySize = 5 + random.NextInt(36),
+            HiddenSize = 8 + random.NextInt(25),
+            IntermediateSize = 8 + random.NextInt(41),
+            Layers = 1 + random.NextInt(3),
+            KeyValueHeads = keyValueHeads,
+            Heads = keyValueHeads * (1 + random.NextInt(3)),
+            HeadSize = 2 * (1 + random.NextInt(6)),
+            MaxContext = 24 + random.NextInt(41),
+            TieEmbeddings = random.NextInt(2) == 0,
+        }.Validated();
+    }
+
+    /// <summary>Weights large enough for laws that are neither flat nor certain; some models have exactly equal logits.</summary>
+    public static Transformer RandomModel(IBackend backend, TransformerConfig config, RandomStream random)
+    {
+        var model = new Transformer(backend, config, random.NextBits());
+        foreach (var parameter in model.Parameters)
+        {
+            var deviation = parameter == model.Embeddings && parameter != model.Head
+                ? 1
+                : (0.5 + 2 * random.NextDouble()) / Math.Sqrt(parameter.Value.Columns);
+            Initialise.Gaussian(parameter, random, deviation);
+        }
+
+        if (random.NextInt(8) == 0)
+        {
+            var (value, width) = (new float[model.Head.Value.Length], config.HiddenSize);
+            backend.Download(model.Head.Value, value);
+            value.AsSpan(0, width).CopyTo(value.AsSpan((config.VocabularySize - 1) * width)); // the last ties with the first
+            Initialise.Set(model.Head, value);
+        }
+
+        return model;
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() =>
+        $"seed {Seed}: V {Model.Config.VocabularySize}, D {Model.Config.HiddenSize}, L {Model.Config.Layers}, {Law}, "
+        + $"prompt {Prompt.Length}, {Limits.MaxNewTokens} new, end [{List(Limits.EndTokens)}], {Slots} slots, "
+        + $"first {(ExactFirst ? "exact" : "drafted")}";
+
+    private OneHotPtp Slotted(Transformer network, GatedLora? lora, RandomStream random)
+    {
+        var embedding = AuxiliaryEmbedding.Parse(random.NextInt(4) switch
+        {
+            0 => "binary-float",
+            1 => "fixed-point",
+            2 => "linear:5",
+            _ => "constant",
+        });
+        var ptp = new OneHotPtp(network, lora, embedding, Slots, Law, InverseCdf.Instance, random.NextBits());
+        Initialise.Gaussian(ptp.Table, random, 1);
+        return ptp;
+    }
+
+    private int[] Ids(int count)
+    {
+        var ids = new int[count];
+        for (var i = 0; i < count; i++)
+        {
+            ids[i] = _random.NextInt(Model.Config.VocabularySize);
+        }
+
+        return ids;
+    }
+
+    private double Draw(double[] values) => values[_random.NextInt(values.Length)];
+
+    private static long Sum(ReadOnlySpan<long> counts)
+    {
+        var sum = 0L;
+        foreach (var count in counts)
+        {
+            sum += count;
+        }
+
+        return sum;
+    }
+
+    private static string List(IEnumerable<int> ids) => string.Join(' ', ids);
+
+    private static string? Unequal<T>(string what, T expected, T received) =>
+        EqualityComparer<T>.Default.Equals(expected, received)
+            ? null
+            : string.Create(CultureInfo.InvariantCulture, $"{what}: expected {expected}, received {received}");
+}

@@ -1,0 +1,119 @@
+// Drafters that know the right answer and use it against the verifier, and one that watches the verifier's cache.
+// Source: losslessness must hold for any student, so these are as bad (or as good) as a student can be.
+// Refuses: nothing. Not here: drafters that compute anything; those are in Ptp.Core.Paper.
+
+using Ptp.Core.Decoding;
+using Ptp.Core.Paper;
+
+namespace Ptp.Reference.Commands;
+
+/// <summary>What a drafter of a generated case does.</summary>
+public enum DrafterKind
+{
+    /// <summary>Gated LoRA with random weights, from mild to overflowing.</summary>
+    Gated,
+
+    /// <summary>A random network of its own.</summary>
+    Student,
+
+    /// <summary>Tokens without any sense.</summary>
+    Random,
+
+    /// <summary>Never right.</summary>
+    Wrong,
+
+    /// <summary>Always right.</summary>
+    Perfect,
+
+    /// <summary>Right up to a random place, then wrong; of random length, sometimes empty.</summary>
+    Flaky,
+
+    /// <summary>Right but for an end token at a random place.</summary>
+    EarlyEnd,
+
+    /// <summary>Flaky, and it also runs the last token through the verifier, as a gated drafter does.</summary>
+    FlakyWithFirstLaw,
+
+    /// <summary>Always right, and it also runs the last token through the verifier.</summary>
+    PerfectWithFirstLaw,
+}
+
+/// <summary>Drafts by script.</summary>
+/// <param name="owner">The case whose answer it knows.</param>
+/// <param name="kind">The script.</param>
+/// <param name="random">Its choices.</param>
+public sealed class ScriptedDrafter(ExactnessCase owner, DrafterKind kind, RandomStream random) : IDrafter
+{
+    /// <inheritdoc/>
+    public int Slots => owner.Slots;
+
+    /// <inheritdoc/>
+    public void Start(IReadOnlyList<int> prompt)
+    {
+        // The answer is the only state.
+    }
+
+    /// <inheritdoc/>
+    public Draft Propose(ModelSession session, Auxiliaries u, long g, int count)
+    {
+        var flaky = kind is DrafterKind.Flaky or DrafterKind.FlakyWithFirstLaw;
+        var firstLaw = kind is DrafterKind.FlakyWithFirstLaw or DrafterKind.PerfectWithFirstLaw;
+        var turn = random.NextInt(count + 1);
+        var length = flaky ? Math.Max(firstLaw ? 1 : 0, turn + random.NextInt(count - turn + 1)) : count;
+        var tokens = new int[length];
+        for (var slot = 0; slot < length; slot++)
+        {
+            tokens[slot] = kind switch
+            {
+                DrafterKind.Random => random.NextInt(owner.Model.Config.VocabularySize),
+                DrafterKind.Wrong => Other(g + slot),
+                DrafterKind.EarlyEnd when slot == turn => End(g + slot),
+                _ when flaky && slot >= turn => Other(g + slot),
+                _ => Right(g + slot),
+            };
+        }
+
+        if (firstLaw)
+        {
+            session.Verify([session.Tokens[^1]]);
+        }
+
+        return new Draft(tokens, new float[length], firstLaw);
+    }
+
+    // Beyond the answer's end anything goes.
+    private int Right(long g) => g < owner.Expected.Tokens.Length ? owner.Expected.Tokens[g] : 0;
+
+    private int Other(long g) => (Right(g) + 1) % owner.Model.Config.VocabularySize;
+
+    private int End(long g) => owner.Limits.EndTokens.Count > 0 ? owner.Limits.EndTokens[0] : Other(g);
+}
+
+/// <summary>Passes drafts on and notes when the cache is not what it must be between rounds.</summary>
+/// <param name="inner">The drafter that drafts.</param>
+public sealed class WatchedDrafter(IDrafter inner) : IDrafter
+{
+    private ModelSession? _session;
+
+    /// <inheritdoc/>
+    public int Slots => inner.Slots;
+
+    /// <summary>Null while the cache holds all committed tokens but the last; to be asked between rounds.</summary>
+    public string? Fault => _session is null || _session.Cache.Length == _session.Tokens.Count - 1
+        ? null
+        : $"the cache holds {_session.Cache.Length} entries behind {_session.Tokens.Count} tokens";
+
+    /// <inheritdoc/>
+    public void Start(IReadOnlyList<int> prompt)
+    {
+        _session = null;
+        inner.Start(prompt);
+    }
+
+    /// <inheritdoc/>
+    public Draft Propose(ModelSession session, Auxiliaries u, long g, int count)
+    {
+        _session = session;
+        return Fault is { } fault ? throw new ArgumentException(fault) : inner.Propose(session, u, g, count);
+    }
+}

@@ -1,0 +1,106 @@
+// Every decoder of the library, and error-corrected decoding with every kind of drafter, under the decoder contract.
+// Source: PTP Algorithm 1 with gated LoRA, with a student, and with drafters that work against it.
+// Not here: what the contract says.
+
+using Ptp.Core.Cpu;
+using Ptp.Core.Decoding;
+using Ptp.Core.Paper;
+using Ptp.Reference.Commands;
+using Xunit;
+
+namespace Ptp.Tests.Exactness;
+
+public sealed class PlainDecoderTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) =>
+        new Autoregressive(drawn.Model, drawn.Law, InverseCdf.Instance);
+}
+
+public sealed class GatedDecoderTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) => drawn.ErrorCorrected(drawn.Drafter(DrafterKind.Gated));
+}
+
+public sealed class StudentDecoderTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) => drawn.ErrorCorrected(drawn.Drafter(DrafterKind.Student));
+}
+
+public sealed class RandomDecoderTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) => drawn.ErrorCorrected(drawn.Drafter(DrafterKind.Random));
+}
+
+public sealed class WrongDecoderTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) => drawn.ErrorCorrected(drawn.Drafter(DrafterKind.Wrong));
+}
+
+public sealed class PerfectDecoderTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) => drawn.ErrorCorrected(drawn.Drafter(DrafterKind.Perfect));
+}
+
+public sealed class FlakyDecoderTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) => drawn.ErrorCorrected(drawn.Drafter(DrafterKind.Flaky));
+}
+
+public sealed class EarlyEndDecoderTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) =>
+        drawn.ErrorCorrected(drawn.Drafter(DrafterKind.EarlyEnd));
+}
+
+public sealed class FlakyFirstLawDecoderTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) =>
+        drawn.ErrorCorrected(drawn.Drafter(DrafterKind.FlakyWithFirstLaw));
+}
+
+public sealed class PerfectFirstLawDecoderTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) =>
+        drawn.ErrorCorrected(drawn.Drafter(DrafterKind.PerfectWithFirstLaw));
+}
+
+public sealed class SoakTests
+{
+    // 300 cases over all drafters; the command runs as many as it is asked for.
+    [Fact]
+    public void A_short_soak_finds_nothing()
+    {
+        var told = 0;
+        var report = ExactnessSoak.Run(50_000, 300, done => Interlocked.Increment(ref told));
+        Assert.Empty(report.Failures);
+        Assert.Equal((300, 300), (report.Cases, told));
+        Assert.True(report.Tokens > 3000, $"{report.Tokens} tokens are too few to mean anything.");
+    }
+
+    [Fact]
+    public void A_case_is_a_function_of_its_seed()
+    {
+        using var backend = new CpuBackend(1);
+        var (first, second) = (new ExactnessCase(backend, 11), new ExactnessCase(backend, 11));
+        Assert.Equal(first.ToString(), second.ToString());
+        Assert.Equal(first.Expected.Tokens, second.Expected.Tokens);
+    }
+
+    // 300 seeds: every temperature, every stop, ties, both kinds of head and both modes of the first token occur.
+    [Fact]
+    public void The_generator_reaches_every_corner()
+    {
+        using var backend = new CpuBackend(1);
+        var cases = Enumerable.Range(0, 150).Select(seed => new ExactnessCase(backend, (ulong)seed)).ToArray();
+        Assert.Equal([0, 0.3, 0.7, 1, 1.5], cases.Select(c => c.Law.Temperature).Distinct().Order());
+        Assert.Equal(
+            [StopReason.EndToken, StopReason.MaxTokens, StopReason.ContextFull],
+            cases.Select(c => c.Expected.Stop).Distinct().Order());
+        Assert.Equal(20, cases.Select(c => c.Slots).Distinct().Count());
+        Assert.Contains(cases, c => c.Law.TopK > 0 && c.Law.TopP < 1);
+        Assert.Contains(cases, c => c.Model.Config.GroupSize > 1 && c.Model.Config.KeyValueHeads > 1);
+        Assert.Equal(2, cases.Select(c => c.Model.Config.TieEmbeddings).Distinct().Count());
+        Assert.Equal(2, cases.Select(c => c.ExactFirst).Distinct().Count());
+        Assert.True(cases.Average(c => c.Expected.Tokens.Distinct().Count()) > 3, "Texts of one token test little.");
+    }
+}
