@@ -3,7 +3,6 @@
 // Refuses: nothing. A difference is returned as text that names what differs; the caller adds the seed.
 
 using System.Globalization;
-using Ptp.Core.Autograd;
 using Ptp.Core.Decoding;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
