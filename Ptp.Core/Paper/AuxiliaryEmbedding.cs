@@ -42,6 +42,18 @@ public abstract class AuxiliaryEmbedding
     /// <param name="features">Their features, [F].</param>
     protected abstract void Write(ReadOnlySpan<float> u, Span<float> features);
 
+    /// <summary>
+    /// Writes a vector c, [F], whose product with the features of any u is 1: along it a table moves all slots alike.
+    /// Every embedding has one: its bias feature, or the sum of its interpolation weights.
+    /// </summary>
+    /// <param name="numbersPerToken">Numbers of one slot.</param>
+    /// <param name="direction">Receives c.</param>
+    public virtual void ConstantDirection(int numbersPerToken, Span<float> direction)
+    {
+        direction.Clear();
+        direction[^1] = 1f;
+    }
+
     /// <summary>The embedding of a name.</summary>
     /// <param name="name">"binary-float", "fixed-point", "linear:n" or "constant".</param>
     public static AuxiliaryEmbedding Parse(string name)
@@ -127,6 +139,10 @@ public sealed class LinearEmbedding(int knots) : AuxiliaryEmbedding
 
     /// <inheritdoc/>
     public override int FeatureCount(int numbersPerToken) => numbersPerToken * knots;
+
+    /// <inheritdoc/>
+    public override void ConstantDirection(int numbersPerToken, Span<float> direction) =>
+        direction.Fill(1f / numbersPerToken);
 
     /// <inheritdoc/>
     protected override void Write(ReadOnlySpan<float> u, Span<float> features)

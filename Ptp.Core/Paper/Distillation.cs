@@ -21,7 +21,7 @@ public sealed record DistillationOptions
     public double Gamma { get; init; } = 1;
 
     /// <summary>
-    /// A completion keeps slot l + 1 after slot l with this probability (from the fourth on): like Gamma, but late slots
+    /// A completion keeps slot l + 1 after slot l with this probability (from the second on): like Gamma, but late slots
     /// cost time only as often as they count. 1 = always all slots.
     /// </summary>
     public double Continuation { get; init; } = 1;
@@ -34,7 +34,7 @@ public sealed record DistillationOptions
 [Paper("Distillation")]
 public sealed class Distillation
 {
-    private const int SureSlots = 4;
+    private const int SureSlots = 2;
     private readonly OneHotPtp _ptp;
     private readonly IReadOnlyList<Completion> _completions;
     private readonly DistillationOptions _options;

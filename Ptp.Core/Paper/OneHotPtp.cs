@@ -34,6 +34,7 @@ public sealed class OneHotPtp
         var features = embedding.FeatureCount(NumbersPerToken);
         Table = new Parameter(network.Backend, "ptp.auxiliary_embedding.weight", network.Config.HiddenSize, features);
         Initialise.Gaussian(Table, new RandomStream(seed, "auxiliary embedding"), 0.02);
+        StartAtMeanToken();
     }
 
     /// <summary>The network that the slots run through.</summary>
@@ -105,5 +106,32 @@ public sealed class OneHotPtp
         }
 
         Embed(tape, _numbers.AsSpan(0, rows * NumbersPerToken), x);
+    }
+
+    /// <summary>Moves all slots to the mean token vector, so that the base's circuits meet rows of a kind they know.</summary>
+    private void StartAtMeanToken()
+    {
+        var (width, features) = (Table.Value.Rows, Table.Value.Columns);
+        var tokens = new float[Network.Embeddings.Value.Length];
+        Network.Backend.Download(Network.Embeddings.Value, tokens);
+        var table = new float[Table.Value.Length];
+        Network.Backend.Download(Table.Value, table);
+        var direction = new float[features];
+        Embedding.ConstantDirection(NumbersPerToken, direction);
+        for (var i = 0; i < width; i++)
+        {
+            var sum = 0.0;
+            for (var token = 0; token < Network.Config.VocabularySize; token++)
+            {
+                sum += tokens[token * width + i];
+            }
+
+            for (var feature = 0; feature < features; feature++)
+            {
+                table[i * features + feature] += (float)(sum / Network.Config.VocabularySize) * direction[feature];
+            }
+        }
+
+        Initialise.Set(Table, table);
     }
 }

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Trains the embedded model and its two adapters with `ptp`; every step goes on where it was stopped.
+# Usage: models/train.sh FOLDER_WITH_TEXT [RUN_FOLDER]
+# FOLDER_WITH_TEXT holds stories.txt (texts separated by <|endoftext|>) and any number of other .txt files.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+text="${1:?folder with text}"
+run="${2:-runs/default}"
+ptp() { dotnet run -c Release --no-build --project Ptp.Reference -- "$@"; }
+dotnet build Ptp.Reference -c Release --nologo -v q
+
+plain=()
+for file in "$text"/*.txt; do
+  name="$(basename "$file" .txt)"
+  if [ "$name" != stories ]; then plain+=(--plain "$name=$file"); fi
+done
+
+law=(--temperature 0.7 --top-p 0.9)
+[ -f "$run/corpus/corpus.json" ] || ptp corpus --stories "$text/stories.txt" "${plain[@]}" --sdk-docs --output "$run/corpus"
+[ -f "$run/tokenizer.json" ] || ptp tokenizer train --corpus "$run/corpus" --vocab 2048 --output "$run/tokenizer.json"
+ptp train --corpus "$run/corpus" --tokenizer "$run/tokenizer.json" --size 4.2M --steps "${BASE_STEPS:-12000}" \
+  --lr 2e-3 --output "$run/base"
+for adapter in "ptp fixed-point" "independent constant"; do
+  set -- $adapter
+  ptp distill --model "$run/base" --corpus "$run/corpus" --completions "$run/completions" --slots 16 --rank 64 \
+    --embedding "$2" --steps "${ADAPTER_STEPS:-6000}" "${law[@]}" --output "$run/$1"
+done
+ptp eval --model "$run/base" --adapter "$run/ptp" --compare "$run/independent" --data "$run/corpus" "${law[@]}"
