@@ -8,6 +8,7 @@ using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
 using System.Text.Json.Nodes;
 using Ptp.Core.Formats;
+using Ptp.Gpu;
 using Spectre.Console;
 using static System.FormattableString;
 
@@ -28,6 +29,7 @@ internal sealed class InfoVerb() : Verb(
         var features = Features();
         var why = VectorReason();
         var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        var gpus = GpuDevices.List();
         var models = new JsonObject();
         foreach (var name in (string[])[ModelChoice.Base, ModelChoice.Ptp, ModelChoice.Independent])
         {
@@ -47,6 +49,7 @@ internal sealed class InfoVerb() : Verb(
             ["cores"] = Environment.ProcessorCount,
             ["threads"] = backend.Threads,
             ["memory_gb"] = Math.Round(memory / 1e9, 2),
+            ["gpus"] = new JsonArray([.. gpus.Select(gpu => (JsonNode)gpu)]),
             ["models"] = models,
         };
         call.Out.Result(result);
@@ -59,6 +62,8 @@ internal sealed class InfoVerb() : Verb(
         table.AddRow("vectors", Markup.Escape(Invariant($"{VectorBits()} bits: {why}")));
         table.AddRow("threads", Invariant($"{backend.Threads} of {Environment.ProcessorCount} cores (--threads, PTP_THREADS)"));
         table.AddRow("memory", Invariant($"{memory / 1e9:0.0} GB for this process"));
+        var gpuText = gpus.Count > 0 ? string.Join("; ", gpus) : "none with a CUDA or OpenCL driver";
+        table.AddRow("GPUs", Markup.Escape(gpuText));
         table.AddRow("used", Markup.Escape(backend.Name));
         foreach (var (name, model) in models)
         {

@@ -1,0 +1,75 @@
+// Arithmetic that must mean the same on every device: fused multiply-add, and exp from it.
+// ILGPU 1.5 compiles MathF.FusedMultiplyAdd to a call of a function that does not exist, so both back ends are told
+// which instruction it is. Exp is FastMath.Exp term by term. Refuses: the devices' approximate exp.
+
+using ILGPU;
+using ILGPU.Backends.OpenCL;
+using ILGPU.Backends.PTX;
+using ILGPU.IR;
+using ILGPU.IR.Intrinsics;
+
+namespace Ptp.Gpu;
+
+internal static class DeviceMath
+{
+    /// <summary>a * b + c, rounded once.</summary>
+    [IntrinsicImplementation]
+    public static float Fma(float a, float b, float c) => MathF.FusedMultiplyAdd(a, b, c);
+
+    /// <summary>exp(x) = 2^n p(r), r = x - n ln 2; the same bits as FastMath.Exp on the CPU.</summary>
+    public static float Exp(float x)
+    {
+        const float Magic = 12582912f; // 1.5 * 2^23: adding it rounds to a whole number
+        var t = Fma(x, 1.4426950216293335f, Magic);
+        var n = t - Magic;
+        var r = Fma(n, -0.6931471824645996f, x);
+        r = Fma(n, 1.9046542121259336e-09f, r);
+        var q = Fma(0.0013814540579915047f, r, 0.00836874544620514f);
+        q = Fma(q, r, 0.04166838899254799f);
+        q = Fma(q, r, 0.1666652113199234f);
+        q = Fma(q, r, 0.4999999403953552f);
+        var p = Fma(r * r, q, r) + 1f;
+        var result = Interop.IntAsFloat(Interop.FloatAsInt(p) + (Interop.FloatAsInt(t) << 23));
+        result = x <= 88.72283f ? result : x * float.PositiveInfinity; // also carries NaN through
+        return x < -87.33654f ? 0f : result;
+    }
+
+    /// <summary>Names the instruction behind <see cref="Fma"/> to both compilers.</summary>
+    public static void Register(Context.Builder builder)
+    {
+        var manager = builder.GetIntrinsicManager();
+        var fma = typeof(DeviceMath).GetMethod(nameof(Fma))!;
+        manager.RegisterMethod(
+            fma, new PTXIntrinsic(typeof(DeviceMath), nameof(EmitPtx), IntrinsicImplementationMode.GenerateCode));
+        manager.RegisterMethod(
+            fma, new CLIntrinsic(typeof(DeviceMath), nameof(EmitOpenCL), IntrinsicImplementationMode.GenerateCode));
+    }
+
+    public static void EmitPtx(PTXBackend backend, PTXCodeGenerator code, Value call)
+    {
+        var a = code.LoadPrimitive(call[0]);
+        var b = code.LoadPrimitive(call[1]);
+        var c = code.LoadPrimitive(call[2]);
+        var result = code.AllocateHardware(call);
+        using var command = code.BeginCommand("fma.rn.f32");
+        command.AppendArgument(result);
+        command.AppendArgument(a);
+        command.AppendArgument(b);
+        command.AppendArgument(c);
+    }
+
+    public static void EmitOpenCL(CLBackend backend, CLCodeGenerator code, Value call)
+    {
+        var a = code.Load(call[0]);
+        var b = code.Load(call[1]);
+        var c = code.Load(call[2]);
+        var result = code.Allocate(call);
+        using var statement = code.BeginStatement(result);
+        statement.AppendCommand("fma");
+        statement.BeginArguments();
+        statement.AppendArgument(a);
+        statement.AppendArgument(b);
+        statement.AppendArgument(c);
+        statement.EndArguments();
+    }
+}

@@ -1,0 +1,256 @@
+// The ops between the matrix products on the device: norms, RoPE, attention, SwiGLU, softmax, cross-entropy, AdamW.
+// Sums that need double (the loss, the optimiser's corrections) are finished on the host.
+// Refuses: what GpuBackend refuses; shapes are checked here and trusted by the kernels.
+
+using Ptp.Core;
+using Ptp.Core.Tensors;
+using Ptp.Gpu.Kernels;
+
+namespace Ptp.Gpu;
+
+public sealed partial class GpuBackend
+{
+    /// <inheritdoc/>
+    public void RmsNorm(Tensor x, Tensor gain, float epsilon, Tensor y)
+    {
+        Same(x, y);
+        Shape(gain, 1, x.Columns);
+        var s = _scope.Floats(0, x.Rows);
+        Run(x.Rows, new InverseRootKernel { X = View(x), S = s, Columns = x.Columns, Epsilon = epsilon });
+        Run(x.Length, new RmsNormKernel { X = View(x), Gain = View(gain), S = s, Y = View(y), Columns = x.Columns });
+    }
+
+    /// <inheritdoc/>
+    public void RmsNormBackward(Tensor x, Tensor gain, float epsilon, Tensor dY, Tensor dX, Tensor? dGain)
+    {
+        Same(x, dY);
+        Same(x, dX);
+        Shape(gain, 1, x.Columns);
+        var s = _scope.Floats(0, x.Rows);
+        Run(x.Rows, new InverseRootKernel { X = View(x), S = s, Columns = x.Columns, Epsilon = epsilon });
+        Run(x.Rows, new RmsNormBackwardKernel
+        {
+            X = View(x),
+            Gain = View(gain),
+            S = s,
+            DY = View(dY),
+            DX = View(dX),
+            Columns = x.Columns,
+        });
+        if (dGain is not null)
+        {
+            Same(gain, dGain);
+            Run(x.Columns, new RmsNormGainKernel
+            {
+                X = View(x),
+                S = s,
+                DY = View(dY),
+                DGain = View(dGain),
+                Rows = x.Rows,
+                Columns = x.Columns,
+            });
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Rope(RopeTable table, ReadOnlySpan<int> positions, Tensor x) => Turn(table, positions, x, 1f);
+
+    /// <inheritdoc/>
+    public void RopeBackward(RopeTable table, ReadOnlySpan<int> positions, Tensor dX) =>
+        Turn(table, positions, dX, -1f);
+
+    /// <inheritdoc/>
+    public void Attention(
+        Tensor q, Tensor keys, Tensor values, CachedKeys cache, Visibility visibility, HeadShape heads, Tensor output)
+    {
+        Same(q, output);
+        var call = Call(q, keys, values, cache, visibility, heads);
+        Run(q.Rows * heads.Heads, new AttentionKernel { Call = call, Output = View(output) });
+    }
+
+    /// <inheritdoc/>
+    public void AttentionBackward(
+        Tensor q, Tensor keys, Tensor values, CachedKeys cache, Visibility visibility, HeadShape heads, Tensor dOutput,
+        Tensor dQ, Tensor dKeys, Tensor dValues)
+    {
+        Same(q, dOutput);
+        Same(q, dQ);
+        Same(keys, dKeys);
+        Same(values, dValues);
+        var call = Call(q, keys, values, cache, visibility, heads);
+        var results = _scope.Floats(0, checked(q.Rows * heads.Heads * AttentionBackwardQueryKernel.Parts));
+        Run(q.Rows * heads.Heads, new AttentionBackwardQueryKernel
+        {
+            Call = call,
+            DOutput = View(dOutput),
+            DQ = View(dQ),
+            Results = results,
+        });
+        Run(q.Rows * heads.KeyValueHeads, new AttentionBackwardKeyKernel
+        {
+            Call = call,
+            DOutput = View(dOutput),
+            Results = results,
+            DKeys = View(dKeys),
+            DValues = View(dValues),
+            Rows = q.Rows,
+        });
+    }
+
+    /// <inheritdoc/>
+    public void SwiGlu(Tensor gate, Tensor up, Tensor y)
+    {
+        Same(gate, up);
+        Same(gate, y);
+        Run(y.Length, new SwiGluKernel { A = View(gate), B = View(up), Y = View(y) });
+    }
+
+    /// <inheritdoc/>
+    public void SwiGluBackward(Tensor gate, Tensor up, Tensor dY, Tensor dGate, Tensor dUp)
+    {
+        Same(gate, up);
+        Same(gate, dY);
+        Same(gate, dGate);
+        Same(gate, dUp);
+        Run(gate.Length, new SwiGluBackwardKernel
+        {
+            A = View(gate),
+            B = View(up),
+            DY = View(dY),
+            DA = View(dGate),
+            DB = View(dUp),
+        });
+    }
+
+    /// <inheritdoc/>
+    public void Softmax(Tensor x, Tensor y)
+    {
+        Same(x, y);
+        Run(x.Rows, new SoftmaxKernel { X = View(x), Y = View(y), Columns = x.Columns });
+    }
+
+    /// <inheritdoc/>
+    public double CrossEntropy(Tensor logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights, bool gradient)
+    {
+        Same(logits.Rows, targets.Length);
+        Same(weights.IsEmpty ? targets.Length : weights.Length, targets.Length);
+        foreach (var target in targets)
+        {
+            Guard.Require(target < logits.Columns, "Compute a cross-entropy", $"target {target}",
+                $"an id below {logits.Columns}, or a negative one to ignore the row", "Check the targets.");
+        }
+
+        var rowWeights = new float[targets.Length];
+        rowWeights.AsSpan().Fill(1f);
+        weights.CopyTo(rowWeights);
+        var onDevice = _scope.Floats(0, rowWeights.Length);
+        _scope.Upload(rowWeights, onDevice);
+        var results = _scope.Floats(1, CrossEntropyKernel.Parts * targets.Length);
+        Run(logits.Rows, new CrossEntropyKernel
+        {
+            X = View(logits),
+            Weights = onDevice,
+            Results = results,
+            Targets = _scope.Ints(0, targets),
+            Columns = logits.Columns,
+            Gradient = gradient ? 1 : 0,
+        });
+        var parts = new float[CrossEntropyKernel.Parts * targets.Length];
+        _scope.Download(results, parts);
+
+        // L = log sum_j exp(x_j) - x_t = log sum_j exp(x_j - max) + max - x_t
+        var loss = 0.0;
+        for (var row = 0; row < targets.Length; row++)
+        {
+            if (targets[row] >= 0 && rowWeights[row] != 0f)
+            {
+                var part = parts.AsSpan(CrossEntropyKernel.Parts * row, CrossEntropyKernel.Parts);
+                loss += rowWeights[row] * (Math.Log(part[2]) + part[1] - part[0]);
+            }
+        }
+
+        return loss;
+    }
+
+    /// <inheritdoc/>
+    public void AdamW(Tensor gradient, AdamWStep step, Tensor m, Tensor v, Tensor parameter)
+    {
+        Same(gradient, parameter);
+        Same(m, parameter);
+        Same(v, parameter);
+        Run(parameter.Length, new AdamWKernel
+        {
+            Gradient = View(gradient),
+            M = View(m),
+            V = View(v),
+            Parameter = View(parameter),
+            Beta1 = (float)step.Beta1,
+            Beta2 = (float)step.Beta2,
+            Rate = (float)(step.LearningRate / (1 - Math.Pow(step.Beta1, step.Step))),
+            Root = (float)(1 / Math.Sqrt(1 - Math.Pow(step.Beta2, step.Step))),
+            Keep = (float)(1 - step.LearningRate * step.WeightDecay),
+            Epsilon = (float)step.Epsilon,
+            GradientScale = (float)step.GradientScale,
+        });
+    }
+
+    private void Turn(RopeTable table, ReadOnlySpan<int> positions, Tensor x, float direction)
+    {
+        Same(positions.Length, x.Rows, nameof(Rope));
+        var half = table.Cosine.Columns;
+        Guard.Require(x.Columns % (2 * half) == 0, nameof(Rope), $"{x}", $"rows of whole heads of {2 * half}",
+            "Check the head size.");
+        foreach (var position in positions)
+        {
+            Guard.Require((uint)position < (uint)table.Cosine.Rows, nameof(Rope), $"position {position}",
+                $"a position below {table.Cosine.Rows}", "Shorten the text, or use a model with a longer context.");
+        }
+
+        Run(x.Length / 2, new RopeKernel
+        {
+            Cosine = View(table.Cosine),
+            Sine = View(table.Sine),
+            X = View(x),
+            Positions = _scope.Ints(0, positions),
+            Half = half,
+            PairsPerRow = x.Columns / 2,
+            Direction = direction,
+        });
+    }
+
+    private AttentionCall Call(
+        Tensor q, Tensor keys, Tensor values, CachedKeys cache, Visibility visibility, HeadShape heads)
+    {
+        const string Op = nameof(Attention);
+        var width = heads.KeyValueHeads * heads.HeadSize;
+        Shape(q, keys.Rows, heads.Heads * heads.HeadSize, Op);
+        Shape(keys, q.Rows, width, Op);
+        Shape(values, q.Rows, width, Op);
+        var capacity = cache.Keys?.Rows ?? 0;
+        if (cache.Keys is not null)
+        {
+            Shape(cache.Keys, capacity, width, Op);
+            Shape(cache.Values!, capacity, width, Op);
+        }
+
+        visibility.Check(q.Rows, capacity);
+        return new AttentionCall
+        {
+            Q = View(q),
+            Keys = View(keys),
+            Values = View(values),
+            // Without a cache nothing reads these, but a kernel needs valid views.
+            CacheKeys = View(cache.Keys ?? keys),
+            CacheValues = View(cache.Values ?? values),
+            CacheStart = _scope.Ints(0, visibility.CacheStart),
+            CacheEnd = _scope.Ints(1, visibility.CacheEnd),
+            RangeOffset = _scope.Ints(2, visibility.RangeOffset),
+            RangeStart = _scope.Ints(3, visibility.RangeStart),
+            RangeEnd = _scope.Ints(4, visibility.RangeEnd),
+            Heads = heads.Heads,
+            KeyValueHeads = heads.KeyValueHeads,
+            HeadSize = heads.HeadSize,
+            Scale = 1f / MathF.Sqrt(heads.HeadSize),
+        };
+    }
+}

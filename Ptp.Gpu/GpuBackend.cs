@@ -1,0 +1,263 @@
+// The backend contract on ILGPU: checks shapes at the door, then launches the kernels of Kernels/.
+// See IBackend for the equations and the row-independence rule; every op is here, in its simplest form.
+// Refuses: tensors of other backends, and to choose ILGPU's CPU simulator by itself. One caller at a time.
+
+using System.Runtime.CompilerServices;
+using ILGPU;
+using ILGPU.Runtime;
+using Ptp.Core;
+using Ptp.Core.Tensors;
+using Ptp.Gpu.Kernels;
+
+namespace Ptp.Gpu;
+
+/// <summary>IBackend on CUDA, OpenCL, or (by name only) ILGPU's CPU simulator.</summary>
+public sealed partial class GpuBackend : IBackend
+{
+    /// <summary>Thread counts are added to element numbers, and their sum must stay an int.</summary>
+    private const int MaxLength = int.MaxValue - (1 << 23);
+
+    private readonly GpuScope _scope;
+
+    /// <summary>Opens a device.</summary>
+    /// <param name="kind">Null = CUDA if there is a device for it, else OpenCL; never the simulator.</param>
+    /// <exception cref="PtpException">There is no such device.</exception>
+    public GpuBackend(GpuDeviceKind? kind = null) => _scope = GpuScope.Open(kind);
+
+    /// <inheritdoc/>
+    public string Name => _scope.Name;
+
+    /// <inheritdoc/>
+    public Tensor Allocate(int rows, int columns)
+    {
+        var length = (long)rows * columns;
+        Guard.Require(rows >= 0 && columns >= 0 && length <= MaxLength, "Allocate a tensor",
+            $"[{rows}, {columns}]", $"at most {MaxLength} floats", "Use a smaller batch, context or model.");
+        return new Tensor(_scope.Allocate(length), 0, rows, columns);
+    }
+
+    /// <inheritdoc/>
+    public void Upload(ReadOnlySpan<float> source, Tensor destination)
+    {
+        Same(source.Length, destination.Length);
+        _scope.Upload(source, View(destination));
+    }
+
+    /// <inheritdoc/>
+    public void Download(Tensor source, Span<float> destination)
+    {
+        Same(source.Length, destination.Length);
+        _scope.Download(View(source), destination);
+    }
+
+    /// <inheritdoc/>
+    public void Copy(Tensor source, Tensor destination)
+    {
+        Same(source, destination);
+        if (source.Length > 0)
+        {
+            View(source).CopyTo(_scope.Stream, View(destination));
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Fill(float value, Tensor destination) =>
+        Run(destination.Length, new FillKernel { Y = View(destination), Value = value });
+
+    /// <inheritdoc/>
+    public void Embedding(Tensor table, ReadOnlySpan<int> ids, Tensor output)
+    {
+        Shape(output, ids.Length, table.Columns);
+        Ids(ids, table);
+        Run(output.Length, new EmbeddingKernel
+        {
+            Table = View(table),
+            Output = View(output),
+            Ids = _scope.Ints(0, ids),
+            Columns = table.Columns,
+        });
+    }
+
+    /// <inheritdoc/>
+    public void EmbeddingBackward(Tensor dOutput, ReadOnlySpan<int> ids, Tensor dTable)
+    {
+        Shape(dOutput, ids.Length, dTable.Columns);
+        Ids(ids, dTable);
+        Run(dTable.Columns, new EmbeddingBackwardKernel
+        {
+            DOutput = View(dOutput),
+            DTable = View(dTable),
+            Ids = _scope.Ints(0, ids),
+            Rows = ids.Length,
+            Columns = dTable.Columns,
+        });
+    }
+
+    /// <inheritdoc/>
+    public PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse)
+    {
+        var (outputs, inputs) = transposed ? (weight.Columns, weight.Rows) : (weight.Rows, weight.Columns);
+        var packed = reuse as GpuPackedMatrix;
+        if (packed is null || packed.Outputs != outputs || packed.Inputs != inputs || !Owns(packed.Weight))
+        {
+            packed = new GpuPackedMatrix(outputs, inputs, Allocate(inputs, outputs));
+        }
+
+        // Packed is [inputs, outputs]: a weight [N, K] used backwards already is.
+        if (transposed)
+        {
+            Copy(weight, packed.Weight);
+        }
+        else
+        {
+            Run(weight.Length, new TransposeKernel
+            {
+                X = View(weight),
+                Y = View(packed.Weight),
+                Rows = weight.Rows,
+                Columns = weight.Columns,
+            });
+        }
+
+        return packed;
+    }
+
+    /// <inheritdoc/>
+    public void MatMul(Tensor x, PackedMatrix weight, bool accumulate, Tensor y)
+    {
+        var w = weight as GpuPackedMatrix ?? throw new PtpException(
+            "Multiply by a packed weight", $"a {weight.GetType().Name}", $"a weight packed on {Name}",
+            "Pack it with the backend that multiplies.");
+        Shape(x, y.Rows, w.Inputs);
+        Shape(y, x.Rows, w.Outputs);
+        Run(y.Length, new MatMulKernel
+        {
+            X = View(x),
+            W = View(w.Weight),
+            Y = View(y),
+            Inputs = w.Inputs,
+            Outputs = w.Outputs,
+            Accumulate = accumulate ? 1 : 0,
+        });
+    }
+
+    /// <inheritdoc/>
+    public void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, Tensor dX) =>
+        MatMul(dY, transposedWeight, true, dX);
+
+    /// <inheritdoc/>
+    public void MatMulBackwardWeight(Tensor dY, Tensor x, Tensor dW)
+    {
+        Shape(dW, dY.Columns, x.Columns);
+        Same(dY.Rows, x.Rows);
+        Run(dW.Length, new MatMulBackwardWeightKernel
+        {
+            DY = View(dY),
+            X = View(x),
+            DW = View(dW),
+            Rows = x.Rows,
+            Outputs = dY.Columns,
+            Inputs = x.Columns,
+        });
+    }
+
+    /// <inheritdoc/>
+    public void Scatter(Tensor source, ReadOnlySpan<int> slots, Tensor destination)
+    {
+        Shape(source, slots.Length, destination.Columns);
+        foreach (var slot in slots)
+        {
+            Guard.Require(slot < destination.Rows, "Scatter", $"slot {slot}", $"a slot below {destination.Rows}",
+                "Use a larger destination.");
+        }
+
+        Run(destination.Columns, new ScatterKernel
+        {
+            Source = View(source),
+            Destination = View(destination),
+            Slots = _scope.Ints(0, slots),
+            Rows = slots.Length,
+            Columns = destination.Columns,
+        });
+    }
+
+    /// <inheritdoc/>
+    public void Add(Tensor a, Tensor b, Tensor y)
+    {
+        Same(a, b);
+        Same(a, y);
+        Run(y.Length, new AddKernel { A = View(a), B = View(b), Y = View(y) });
+    }
+
+    /// <inheritdoc/>
+    public void AddScaled(Tensor x, float scale, Tensor y)
+    {
+        Same(x, y);
+        Run(y.Length, new AddScaledKernel { X = View(x), Y = View(y), Factor = scale });
+    }
+
+    /// <inheritdoc/>
+    public void Scale(float scale, Tensor x) => Run(x.Length, new ScaleKernel { X = View(x), Factor = scale });
+
+    /// <inheritdoc/>
+    public double Sum(Tensor x) => PartialSums(x, squares: false);
+
+    /// <inheritdoc/>
+    public double SumOfSquares(Tensor x) => PartialSums(x, squares: true);
+
+    /// <inheritdoc/>
+    public void Dispose() => _scope.Dispose();
+
+    private double PartialSums(Tensor x, bool squares)
+    {
+        var runs = (int)(((long)x.Length + PartialSumKernel.Run - 1) / PartialSumKernel.Run);
+        var partial = _scope.Floats(0, runs);
+        Run(runs, new PartialSumKernel
+        {
+            X = View(x),
+            Partial = partial,
+            Length = x.Length,
+            Squares = squares ? 1 : 0,
+        });
+        var onHost = new float[runs];
+        _scope.Download(partial, onHost);
+        var sum = 0.0;
+        foreach (var value in onHost)
+        {
+            sum += value;
+        }
+
+        return sum;
+    }
+
+    private void Run<T>(int count, T kernel)
+        where T : struct, IElementKernel => _scope.Kernels.Run(_scope.Stream, count, kernel);
+
+    private bool Owns(Tensor tensor) => tensor.Storage is GpuStorage storage && storage.Scope == _scope;
+
+    private ArrayView<float> View(Tensor tensor)
+    {
+        Guard.Require(Owns(tensor), $"Use a tensor on {Name}", $"{tensor} in {tensor.Storage.GetType().Name} elsewhere",
+            "a tensor that this backend allocated", "Allocate one here and copy the floats with Upload.");
+        return ((GpuStorage)tensor.Storage).View(tensor.Offset, tensor.Length);
+    }
+
+    private static void Ids(ReadOnlySpan<int> ids, Tensor table)
+    {
+        foreach (var id in ids)
+        {
+            Guard.Require((uint)id < (uint)table.Rows, "Look up a token", $"id {id}", $"an id below {table.Rows}",
+                "Encode the text with this model's tokenizer.");
+        }
+    }
+
+    private static void Same(Tensor a, Tensor b, [CallerMemberName] string op = "") =>
+        Shape(a, b.Rows, b.Columns, op);
+
+    private static void Same(int a, int b, [CallerMemberName] string op = "") =>
+        Guard.Require(a == b, op, $"sizes {a} and {b}", "equal sizes", "Check the shapes of the operands.");
+
+    private static void Shape(Tensor x, int rows, int columns, [CallerMemberName] string op = "") =>
+        Guard.Require(x.Rows == rows && x.Columns == columns, op, $"{x}", $"[{rows}, {columns}]",
+            "Check the shapes of the operands.");
+}

@@ -1,0 +1,117 @@
+// One opened device: ILGPU's context, accelerator and stream, compiled kernels, and scratch for arguments and sums.
+// Everything runs in order on one stream. One caller at a time.
+// Refuses: to stand in for a device. Without a driver it throws; the simulator opens only by its name.
+
+using ILGPU;
+using ILGPU.Runtime;
+using Ptp.Core;
+
+namespace Ptp.Gpu;
+
+internal sealed class GpuScope : IDisposable
+{
+    /// <summary>Scratch slots: an op takes each of them at most once.</summary>
+    private const int Slots = 5;
+
+    private readonly Context _context;
+    private readonly MemoryBuffer1D<int, Stride1D.Dense>?[] _ints = new MemoryBuffer1D<int, Stride1D.Dense>?[Slots];
+    private readonly MemoryBuffer1D<float, Stride1D.Dense>?[] _floats =
+        new MemoryBuffer1D<float, Stride1D.Dense>?[Slots];
+
+    private GpuScope(Context context, Device device, GpuDeviceKind kind)
+    {
+        _context = context;
+        Accelerator = device.CreateAccelerator(context);
+        Stream = Accelerator.CreateStream();
+        Name = GpuDevices.NameOf(kind, device);
+        Kernels = new KernelCache(Accelerator, kind == GpuDeviceKind.Simulator ? Accelerator.WarpSize : 1 << 22);
+    }
+
+    public Accelerator Accelerator { get; }
+
+    public AcceleratorStream Stream { get; }
+
+    public KernelCache Kernels { get; }
+
+    public string Name { get; }
+
+    /// <summary>Opens the first device of a kind; null = CUDA if present, else OpenCL, never the simulator.</summary>
+    public static GpuScope Open(GpuDeviceKind? wanted)
+    {
+        ReadOnlySpan<GpuDeviceKind> kinds =
+            wanted is { } only ? [only] : [GpuDeviceKind.Cuda, GpuDeviceKind.OpenCL];
+        foreach (var kind in kinds)
+        {
+            var context = GpuDevices.TryOpen(kind);
+            for (var i = 0; i < (context?.Devices.Length ?? 0); i++)
+            {
+                if (GpuDevices.IsOf(kind, context!.Devices[i]))
+                {
+                    return new GpuScope(context, context.Devices[i], kind);
+                }
+            }
+
+            context?.Dispose();
+        }
+
+        throw new PtpException("Open a GPU", $"a machine without a device for {wanted?.ToString() ?? "CUDA or OpenCL"}",
+            "a device with its driver",
+            "Install the driver, use the CPU backend, or name GpuDeviceKind.Simulator to check kernels slowly.");
+    }
+
+    public GpuStorage Allocate(long length)
+    {
+        // ILGPU refuses empty buffers; one float more than none is never seen.
+        var buffer = Accelerator.Allocate1D<float>(Math.Max(1, length));
+        buffer.MemSetToZero(Stream);
+        return new GpuStorage(this, buffer);
+    }
+
+    /// <summary>Integers of one op on the device: ids, positions, slots, ranges.</summary>
+    public ArrayView<int> Ints(int slot, ReadOnlySpan<int> values)
+    {
+        var view = Grown(ref _ints[slot], values.Length);
+        if (!values.IsEmpty)
+        {
+            view.CopyFromCPU(Stream, values);
+            Stream.Synchronize(); // the copy reads host memory that the caller may reuse
+        }
+
+        return view;
+    }
+
+    /// <summary>Undefined floats for the inside of one op.</summary>
+    public ArrayView<float> Floats(int slot, int length) => Grown(ref _floats[slot], length);
+
+    public void Upload(ReadOnlySpan<float> source, ArrayView<float> destination)
+    {
+        destination.CopyFromCPU(Stream, source);
+        Stream.Synchronize();
+    }
+
+    public void Download(ArrayView<float> source, Span<float> destination)
+    {
+        source.CopyToCPU(Stream, destination);
+        Stream.Synchronize();
+    }
+
+    public void Dispose()
+    {
+        Stream.Dispose();
+        Accelerator.Dispose(); // and with it every buffer
+        _context.Dispose();
+    }
+
+    private ArrayView<T> Grown<T>(ref MemoryBuffer1D<T, Stride1D.Dense>? buffer, int length)
+        where T : unmanaged
+    {
+        if (buffer is null || buffer.Length < length)
+        {
+            Stream.Synchronize(); // an earlier op may still read the old one
+            buffer?.Dispose();
+            buffer = Accelerator.Allocate1D<T>(Math.Max(256, 2L * length));
+        }
+
+        return buffer.View.BaseView.SubView(0, length);
+    }
+}

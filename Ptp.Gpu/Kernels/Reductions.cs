@@ -1,0 +1,111 @@
+// Softmax, cross-entropy and sums: one thread per row, or per run of 256 floats.
+// The logarithm of the loss and the last sum are taken on the host in double, so no device needs double arithmetic.
+// Refuses: trees of partial sums; the order of every sum is the order of the floats.
+
+using ILGPU;
+
+namespace Ptp.Gpu.Kernels;
+
+/// <summary>y = exp(x - max) / sum exp(x - max); x, y [R, V], which may be the same.</summary>
+internal struct SoftmaxKernel : IElementKernel
+{
+    public ArrayView<float> X, Y;
+    public int Columns;
+
+    public readonly void Element(int index)
+    {
+        var first = index * Columns;
+        var max = Maximum(X, first, Columns);
+        var sum = 0f;
+        for (var i = first; i < first + Columns; i++)
+        {
+            var e = DeviceMath.Exp(X[i] - max);
+            Y[i] = e;
+            sum += e;
+        }
+
+        var scale = 1f / sum;
+        for (var i = first; i < first + Columns; i++)
+        {
+            Y[i] *= scale;
+        }
+    }
+
+    public static float Maximum(ArrayView<float> x, int first, int length)
+    {
+        var max = x[first];
+        for (var i = first + 1; i < first + length; i++)
+        {
+            max = x[i] > max ? x[i] : max;
+        }
+
+        return max;
+    }
+}
+
+/// <summary>
+/// Per row: its target's logit, its maximum and sum exp(x - max), from which the host takes the loss; and, if asked,
+/// x = weight * (softmax(x) - onehot). x [R, V], parts [R, 3].
+/// </summary>
+internal struct CrossEntropyKernel : IElementKernel
+{
+    public const int Parts = 3;
+    public ArrayView<float> X, Weights, Results;
+    public ArrayView<int> Targets;
+    public int Columns, Gradient;
+
+    public readonly void Element(int index)
+    {
+        var first = index * Columns;
+        var target = Targets[index];
+        var weight = Weights[index];
+        if (target < 0 || weight == 0f)
+        {
+            for (var i = first; Gradient != 0 && i < first + Columns; i++)
+            {
+                X[i] = 0f;
+            }
+
+            return;
+        }
+
+        var max = SoftmaxKernel.Maximum(X, first, Columns);
+        var sum = 0f;
+        for (var i = first; i < first + Columns; i++)
+        {
+            sum += DeviceMath.Exp(X[i] - max);
+        }
+
+        Results[Parts * index] = X[first + target];
+        Results[Parts * index + 1] = max;
+        Results[Parts * index + 2] = sum;
+        if (Gradient != 0)
+        {
+            for (var i = first; i < first + Columns; i++)
+            {
+                X[i] = DeviceMath.Exp(X[i] - max) * (weight / sum);
+            }
+
+            X[first + target] -= weight;
+        }
+    }
+}
+
+/// <summary>partial[j] = sum of floats (or of their squares) 256 j to 256 (j + 1).</summary>
+internal struct PartialSumKernel : IElementKernel
+{
+    public const int Run = 256;
+    public ArrayView<float> X, Partial;
+    public int Length, Squares;
+
+    public readonly void Element(int index)
+    {
+        var sum = 0f;
+        for (var i = index * Run; i < (index + 1) * Run && i < Length; i++)
+        {
+            sum = DeviceMath.Fma(X[i], Squares != 0 ? X[i] : 1f, sum);
+        }
+
+        Partial[index] = sum;
+    }
+}
