@@ -8,6 +8,7 @@ using Ptp.Core.Decoding;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Training;
+using Xunit;
 
 namespace Ptp.Tests.Training;
 
@@ -163,8 +164,10 @@ public sealed class DistillationTests
         var losses = new Dictionary<string, double>();
         foreach (var embedding in new[] { "fixed-point", "constant" })
         {
+            var network = Base(12);
+            Initialise.Gaussian(network.Head, random, 1); // a frozen head of tiny weights could not be sure of anything
             var ptp = new OneHotPtp(
-                Base(12), new GatedLora(s_backend, Base(12).Config, 8, 1, 1), AuxiliaryEmbedding.Parse(embedding), 2,
+                network, new GatedLora(s_backend, network.Config, 8, 1, 1), AuxiliaryEmbedding.Parse(embedding), 2,
                 s_law, InverseCdf.Instance, 1);
             var trainer = new Distillation(
                 ptp, texts, new DistillationOptions { ContextTokens = 60, SlotRows = 40 }, new AdamWOptions(),
@@ -178,9 +181,10 @@ public sealed class DistillationTests
             losses[embedding] = last;
         }
 
-        // Without u both slots can only say one half each: -log(1/2) per slot.
+        // Without u a run from the first token can only say one half, twice; a run from the second sees the first. As both
+        // starts are drawn alike, that is 2 log(2) / 3 = 0.46 per slot, give or take the luck of a batch of 40 slots.
         Assert.True(losses["fixed-point"] < 0.1, $"with u: {losses["fixed-point"]}");
-        Assert.InRange(losses["constant"], 0.6, 1.0);
+        Assert.InRange(losses["constant"], 0.3, 0.65);
     }
 
     private static Transformer Base(ulong seed) => new(s_backend, new TransformerConfig
