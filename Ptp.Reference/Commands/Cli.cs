@@ -52,10 +52,14 @@ internal static class Cli
             + "check that the text is the same, bit for bit, as one token at a time. Start with 'ptp demo'.");
         root.Add(common.Json);
         root.Add(common.Threads);
-        root.Add(new InfoVerb().On(host, common));
+        root.Add(new DemoVerb().On(host, common));
+        root.Add(new GenerateVerb().On(host, common));
+        root.Add(new EvalVerb().On(host, common));
         root.Add(new CorpusVerb().On(host, common));
         root.Add(new Command("tokenizer", "Make tokenizers.") { new TokenizerTrainVerb().On(host, common) });
-        root.Add(new GenerateVerb().On(host, common));
+        root.Add(new TrainVerb().On(host, common));
+        root.Add(new DistillVerb().On(host, common));
+        root.Add(new InfoVerb().On(host, common));
         foreach (var option in root.Options)
         {
             if (option is HelpOption { Action: HelpAction help } helpOption)

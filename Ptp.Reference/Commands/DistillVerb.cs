@@ -1,0 +1,237 @@
+// ptp distill: teach a base model to answer several tokens per call (O-PTP), from its own completions with known u.
+// First the teacher's completions are made (shards on disk, resumable), then the adapter is trained (resumable too).
+// Refuses: completions of another base or law than asked, a finished adapter without --overwrite.
+
+using System.CommandLine;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Ptp.Core;
+using Ptp.Core.Decoding;
+using Ptp.Core.Formats;
+using Ptp.Core.Model;
+using Ptp.Core.Paper;
+using Ptp.Core.Training;
+using static System.FormattableString;
+
+namespace Ptp.Reference.Commands;
+
+/// <summary>Distills an O-PTP adapter.</summary>
+internal sealed class DistillVerb : Verb
+{
+    private const int PerShard = 64;
+    private const string RecordName = "completions.json";
+    private readonly Option<string?> _model = Values.Text("--model", "Base model; it stays as it is. Default: models/base.", "FOLDER");
+    private readonly Option<string?> _tokenizer = Values.Text("--tokenizer", "Its tokenizer, where its folder has none.", "FILE");
+    private readonly Option<string?> _corpus = Values.Text("--corpus", "Folder that 'ptp corpus' wrote; prompts are cut from its training side.", "FOLDER");
+    private readonly Option<string?> _output = Values.Text("--output", "Folder of the adapter; an unfinished run in it goes on.", "FOLDER");
+    private readonly Option<string?> _completions = Values.Text(
+        "--completions", "Folder of the teacher's completions; what is missing is made. Default: completions, beside the output.", "FOLDER");
+
+    private readonly Option<int> _count = Values.Whole("--count", "Completions, made 64 at a time.", 4096, 1);
+    private readonly Option<int> _maxNew = Values.Whole("--max-new", "Longest completion, in tokens.", 192, 1);
+    private readonly Option<int> _maxPrompt = Values.Whole("--max-prompt", "Longest prompt, in tokens.", 96, 2);
+    private readonly Option<string[]> _shares = Values.Texts("--share", "Share of a corpus in the prompts.", "NAME=X");
+    private readonly Option<double> _temperature = Values.Number("--temperature", "Temperature of the law to learn.", 0.7);
+    private readonly Option<int> _topK = Values.Whole("--top-k", "Top-k of that law; 0 = all.", 0, int.MinValue);
+    private readonly Option<double> _topP = Values.Number("--top-p", "Top-p of that law.", 0.9);
+    private readonly Option<int> _slots = Values.Whole("--slots", "Tokens the adapter drafts in one call.", 16, 1, 256);
+    private readonly Option<string?> _kind = Values.Word(
+        "--kind", "gated-lora = slots run through the base itself; student = through a small model of their own.",
+        [AdapterManifest.GatedLora, AdapterManifest.Student], AdapterManifest.GatedLora);
+
+    private readonly Option<int> _rank = Values.Whole("--rank", "Rank of the gated LoRA.", 64, 1, 4096);
+    private readonly Option<double> _scale = Values.Number("--scale", "Factor before the LoRA's product.", 1);
+    private readonly Option<string?> _studentSize = Values.Word("--student-size", "Size of a student.", [.. TransformerConfig.Names], "525k");
+    private readonly Option<string?> _embedding = Values.Text(
+        "--embedding", "How u enters a slot; 'constant' hides it: independent predictions, the baseline.",
+        "binary-float|fixed-point|linear:n|constant", "fixed-point");
+
+    private readonly Option<double> _gamma = Values.Number("--gamma", "Weight of slot l is gamma^l.", 1);
+    private readonly Option<double> _continuation = Values.Number(
+        "--continuation", "Chance that a draft goes on after its fourth slot: late slots cost time as often as they count.", 0.85);
+
+    private readonly Option<int> _context = Values.Whole("--context-tokens", "Tokens of context per step.", 1024, 2);
+    private readonly Option<int> _rows = Values.Whole("--slot-rows", "Slots per step.", 2048, 1);
+    private readonly Option<int> _steps = Values.Whole("--steps", "Optimiser steps of the whole run.", 1500, 1);
+    private readonly Option<double> _rate = Values.Number("--lr", "Highest learning rate.", 1e-3);
+    private readonly Option<int> _warmUp = Values.Whole("--warmup", "Steps until the highest rate; after it a cosine to 5 %.", 100);
+    private readonly Option<int> _checkpoint = Values.Whole("--checkpoint-every", "Steps between checkpoints.", 250, 1);
+    private readonly Option<ulong> _seed = Values.Seed("Seed of prompts, u, weights and the order of the data.", 1);
+    private readonly Option<bool> _overwrite = Values.Switch("--overwrite", "Start anew even if the folder holds an adapter.");
+    private readonly Option<string?> _curve = Values.Text("--curve", "Also draw the training curve as SVG.", "FILE");
+
+    public DistillVerb()
+        : base(
+            "distill",
+            "Make an O-PTP adapter: the base model continues prompts with known auxiliary numbers u, and the slots learn to "
+            + "predict, from u alone, the tokens it chose. The base is not changed, so its text stays the same bit for bit.",
+            "ptp distill --model runs/base --corpus runs/corpus --output runs/ptp",
+            "ptp distill --model runs/base --corpus runs/corpus --output runs/independent --embedding constant   # the baseline",
+            "ptp distill --model runs/base --corpus runs/corpus --output runs/student --kind student --student-size 525k")
+    {
+        _corpus.Required = true;
+        _output.Required = true;
+        foreach (var option in (Option[])[
+            _model, _tokenizer, _corpus, _output, _completions, _count, _maxNew, _maxPrompt, _shares, _temperature, _topK,
+            _topP, _slots, _kind, _rank, _scale, _studentSize, _embedding, _gamma, _continuation, _context, _rows, _steps,
+            _rate, _warmUp, _checkpoint, _seed, _overwrite, _curve])
+        {
+            Add(option);
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override int Execute(Call call)
+    {
+        var folder = call.Get(_output)!;
+        TrainingInput.RefuseOverwrite(folder, AdapterFolder.ManifestName, call.Get(_overwrite));
+        var law = new SamplingOptions
+        {
+            Temperature = call.Get(_temperature),
+            TopK = call.Get(_topK),
+            TopP = call.Get(_topP),
+        }.Validated();
+        var embedding = AuxiliaryEmbedding.Parse(call.Get(_embedding)!);
+        using var backend = call.Backend();
+        var model = ModelChoice.Load(call.Get(_model), call.Get(_tokenizer), backend);
+        var completions = Completions(call, model, law);
+        if (call.Cancellation.IsCancellationRequested)
+        {
+            call.Out.Note("Stopped; the completions made so far are kept, and the same command goes on from here.");
+            return ErrorOutput.Stopped;
+        }
+
+        var ptp = DistillationRun.Resumes(folder)
+            ? PtpAdapter.Load(folder, model.Model, model.Fingerprint)
+            : Fresh(call, model, embedding, law);
+        var options = RunOptions(call, model, folder);
+        call.Out.Note(Invariant(
+            $"{backend.Name}; {completions.Count} completions; {ptp.Trained.Sum(p => (long)p.Value.Length) / 1e6:0.00} M parameters; {folder}"));
+        using var steps = new TrainingInput.Steps(call, "distill", options.Rate.Steps);
+        var complete = DistillationRun.Run(options, ptp, completions, steps.Take, call.Cancellation);
+        steps.Dispose();
+        if (call.Get(_curve) is { } curve)
+        {
+            SvgPlot.Save(curve, "Distillation of " + Path.GetFileName(Path.GetFullPath(folder)), "step",
+                "loss (nats per slot)", TrainingInput.Curves(Path.Combine(folder, "log.jsonl")));
+        }
+
+        Report(call, options, steps, completions, complete);
+        return complete ? ErrorOutput.Done : ErrorOutput.Stopped;
+    }
+
+    private IReadOnlyList<Completion> Completions(Call call, ModelChoice model, SamplingOptions law)
+    {
+        var corpus = CorpusFolder.Read(call.Get(_corpus)!);
+        var shares = Values.Pairs("--share", call.Get(_shares) ?? []);
+        var tokens = TrainingInput.Tokens(call, corpus.Train, model.Tokenizer, shares);
+        var folder = call.Get(_completions)
+            ?? Path.Combine(Path.GetDirectoryName(Path.GetFullPath(call.Get(_output)!))!, "completions");
+        var options = new TeacherCompletionOptions
+        {
+            Folder = folder,
+            Shards = (call.Get(_count) + PerShard - 1) / PerShard,
+            PerShard = PerShard,
+            MaxNewTokens = call.Get(_maxNew),
+            MaxPrompt = call.Get(_maxPrompt),
+            Law = law,
+            Seed = call.Get(_seed),
+        };
+        CheckRecord(options, model.Fingerprint);
+        using var bar = new Progress(call.Out.Host, "completions");
+        return TeacherCompletions.Make(
+            options, model.Model, InverseCdf.Instance, tokens,
+            (done, total) => bar.Report(done, total, Invariant($"{done * PerShard} completions")), call.Cancellation);
+    }
+
+    /// <summary>Shards do not say how they were made; the record beside them does.</summary>
+    private static void CheckRecord(TeacherCompletionOptions options, string fingerprint)
+    {
+        var record = new JsonObject
+        {
+            ["base"] = fingerprint,
+            ["temperature"] = options.Law.Temperature,
+            ["top_k"] = options.Law.TopK,
+            ["top_p"] = options.Law.TopP,
+            ["seed"] = options.Seed,
+            ["max_new"] = options.MaxNewTokens,
+            ["max_prompt"] = options.MaxPrompt,
+            ["per_shard"] = options.PerShard,
+        }.ToJsonString(new JsonSerializerOptions { WriteIndented = true });
+        var path = Path.Combine(options.Folder, RecordName);
+        if (File.Exists(path))
+        {
+            Guard.Require(File.ReadAllText(path) == record, "Use completions",
+                $"'{options.Folder}', made by another base, law, seed or length", "completions of this very run",
+                "Name another folder with --completions, or repeat the options in its " + RecordName + ".");
+            return;
+        }
+
+        Guard.Require(!Directory.Exists(options.Folder) || !Directory.EnumerateFiles(options.Folder, "*.ptpc").Any(),
+            "Use completions", $"'{options.Folder}' with shards but no {RecordName}", "completions whose origin is known",
+            "Name another folder with --completions.");
+        AtomicFile.Write(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(record)));
+    }
+
+    private OneHotPtp Fresh(Call call, ModelChoice model, AuxiliaryEmbedding embedding, SamplingOptions law)
+    {
+        var seed = call.Get(_seed);
+        var config = model.Model.Config;
+        var isStudent = call.Get(_kind) == AdapterManifest.Student;
+        var network = isStudent
+            ? new Transformer(model.Model.Backend, TransformerConfig.Named(call.Get(_studentSize)!, config.VocabularySize) with
+            {
+                MaxContext = config.MaxContext,
+                BeginToken = config.BeginToken,
+                EndTokens = config.EndTokens,
+            }, seed)
+            : model.Model;
+        var lora = isStudent ? null : new GatedLora(network.Backend, config, call.Get(_rank), call.Get(_scale), seed);
+        return new OneHotPtp(network, lora, embedding, call.Get(_slots), law, InverseCdf.Instance, seed);
+    }
+
+    private DistillationRunOptions RunOptions(Call call, ModelChoice model, string folder) => new()
+    {
+        Output = folder,
+        Fingerprint = model.Fingerprint,
+        BaseName = Path.GetFileName(Path.GetFullPath(model.Folder)),
+        Rate = new LearningRate
+        {
+            Peak = call.Get(_rate),
+            WarmUp = call.Get(_warmUp),
+            Steps = call.Get(_steps),
+            FinalFraction = 0.05,
+        },
+        Step = new DistillationOptions
+        {
+            ContextTokens = call.Get(_context),
+            SlotRows = call.Get(_rows),
+            Gamma = call.Get(_gamma),
+            Continuation = call.Get(_continuation),
+            Seed = call.Get(_seed),
+        },
+        CheckpointEvery = call.Get(_checkpoint),
+    };
+
+    private static void Report(
+        Call call, DistillationRunOptions options, TrainingInput.Steps steps, IReadOnlyList<Completion> completions,
+        bool complete)
+    {
+        call.Out.Line(complete
+            ? Invariant($"Done: {options.Output}, {steps.Tokens} slots in {Progress.Span(steps.Seconds)}, loss {steps.Last.Loss:0.000}.")
+            : Invariant($"Stopped after step {steps.Last.Step} of {options.Rate.Steps}; the same command goes on from here."));
+        call.Out.Result(new JsonObject
+        {
+            ["output"] = options.Output,
+            ["complete"] = complete,
+            ["step"] = steps.Last.Step,
+            ["steps"] = options.Rate.Steps,
+            ["loss"] = Output.Number(steps.Last.Loss),
+            ["completions"] = completions.Count,
+            ["completion_tokens"] = completions.Sum(c => (long)c.Tokens.Length - c.PromptLength),
+            ["slot_rows"] = steps.Tokens,
+            ["seconds"] = Output.Number(steps.Seconds),
+            ["rows_per_second"] = Output.Number(steps.TokensPerSecond),
+        });
+    }
+}
