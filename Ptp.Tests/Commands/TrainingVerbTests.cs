@@ -1,0 +1,108 @@
+// ptp corpus, tokenizer train, train and distill, end to end on a made-up corpus; Ctrl-C in the middle of training.
+// A run that was stopped and resumed must write the very bytes of a run that was not: the stop costs nothing.
+// Not here: how well the models learn.
+
+using System.Text.Json;
+using System.Xml.Linq;
+using Ptp.Reference.Commands;
+using Xunit;
+
+namespace Ptp.Tests.Commands;
+
+[Collection(TinyModelsCollection.Name)]
+public sealed class TrainingVerbTests(TinyModels tiny)
+{
+    private string[] Train(string output, int steps = 60) =>
+    [
+        "train", "--corpus", tiny.Corpus, "--output", output, "--size", "4k", "--vocab", "270", "--context", "32", "--rows", "32",
+        "--steps", $"{steps}", "--warmup", "2", "--checkpoint-every", "1000", "--threads", "1",
+    ];
+
+    [Fact]
+    public void From_text_to_a_model_with_an_adapter()
+    {
+        var corpus = tiny.At("made-corpus");
+        var made = CliRun.Result("corpus", "--output", corpus, "--stories", tiny.Text);
+        Assert.Equal(1, made.GetProperty("corpora").GetArrayLength());
+        var model = tiny.At("made");
+        var tokenizer = CliRun.Result(
+            "tokenizer", "train", "--corpus", corpus, "--vocab", "280", "--output", Path.Combine(model, "tokenizer.json"));
+        Assert.Equal(280, tokenizer.GetProperty("vocabulary_size").GetInt32());
+
+        var curve = tiny.At("curve.svg");
+        var trained = CliRun.Result(
+            "train", "--corpus", corpus, "--output", model, "--hidden", "16", "--layers", "1", "--heads", "2", "--kv-heads", "1",
+            "--steps", "6", "--rows", "64", "--context", "64", "--warmup", "1", "--checkpoint-every", "3", "--curve", curve);
+        Assert.True(trained.GetProperty("complete").GetBoolean());
+        Assert.Equal(JsonValueKind.Number, trained.GetProperty("heldout_perplexity").GetProperty("stories").ValueKind);
+        Assert.Equal("svg", XDocument.Load(curve).Root!.Name.LocalName);
+
+        var adapter = tiny.At("made-ptp");
+        string[] distill =
+        [
+            "distill", "--model", model, "--corpus", corpus, "--output", adapter, "--completions", tiny.At("made-completions"),
+            "--count", "64", "--max-new", "12", "--max-prompt", "8", "--slots", "4", "--rank", "2", "--steps", "4", "--warmup", "1",
+            "--context-tokens", "64", "--slot-rows", "32",
+        ];
+        var distilled = CliRun.Result(distill);
+        Assert.True(distilled.GetProperty("complete").GetBoolean());
+        Assert.Equal(64, distilled.GetProperty("completions").GetInt32());
+        Assert.True(CliRun.Result("demo", "--model", model, "--adapter", adapter, "--max-new", "12", "--repeats", "1")
+            .GetProperty("identical").GetBoolean());
+
+        // The same completions serve a second adapter, but not another law.
+        string[] second = [.. distill.Select(a => a == adapter ? tiny.At("made-independent") : a), "--embedding", "constant"];
+        CliRun.Result(second);
+        CliRun.Refuses("another base, law, seed", [.. second, "--overwrite", "--temperature", "1"]);
+    }
+
+    [Fact]
+    public async Task Ctrl_C_keeps_what_was_done_and_the_same_command_goes_on()
+    {
+        var whole = tiny.At("uninterrupted");
+        Assert.Equal(0, CliRun.Of(Train(whole)).Code);
+
+        var folder = tiny.At("interrupted");
+        using var stop = new CancellationTokenSource();
+        var host = new CliHost(TextWriter.Null, TextWriter.Null) { Cancellation = stop.Token };
+        var first = Task.Run(() => CliRun.Of(host, Train(folder)));
+        var log = Path.Combine(folder, "log.jsonl");
+        while (!first.IsCompleted && !(File.Exists(log) && new FileInfo(log).Length > 500))
+        {
+            await Task.Delay(2);
+        }
+
+        await stop.CancelAsync();
+        var stopped = await first;
+        Assert.Equal(130, stopped.Code);
+        Assert.True(File.Exists(Path.Combine(folder, "optimiser.safetensors")));
+        Assert.Contains("the same command goes on", stopped.Out, StringComparison.Ordinal);
+
+        Assert.Equal(0, CliRun.Of(Train(folder)).Code);
+        Assert.False(File.Exists(Path.Combine(folder, "optimiser.safetensors")));
+        foreach (var file in (string[])["model.safetensors", "tokenizer.json", "config.json"])
+        {
+            Assert.Equal(File.ReadAllBytes(Path.Combine(whole, file)), File.ReadAllBytes(Path.Combine(folder, file)));
+        }
+    }
+
+    [Fact]
+    public void A_run_of_another_size_is_not_resumed()
+    {
+        var folder = tiny.At("other-size");
+        using var stop = new CancellationTokenSource();
+        stop.Cancel();
+        var host = new CliHost(TextWriter.Null, TextWriter.Null) { Cancellation = stop.Token };
+        Assert.Equal(130, CliRun.Of(host, Train(folder)).Code);
+        Assert.False(File.Exists(Path.Combine(folder, "model.safetensors")));
+    }
+
+    [Fact]
+    public void Overwriting_has_to_be_asked_for()
+    {
+        var folder = tiny.At("overwritten");
+        Assert.Equal(0, CliRun.Of(Train(folder, steps: 2)).Code);
+        CliRun.Refuses("--overwrite", Train(folder, steps: 2));
+        Assert.Equal(0, CliRun.Of([.. Train(folder, steps: 2), "--overwrite"]).Code);
+    }
+}
