@@ -18,11 +18,13 @@ done
 law=(--temperature 0.7 --top-p 0.9)
 [ -f "$run/corpus/corpus.json" ] || ptp corpus --stories "$text/stories.txt" "${plain[@]}" --sdk-docs --output "$run/corpus"
 [ -f "$run/tokenizer.json" ] || ptp tokenizer train --corpus "$run/corpus" --vocab 2048 --output "$run/tokenizer.json"
-ptp train --corpus "$run/corpus" --tokenizer "$run/tokenizer.json" --size 4.2M --steps "${BASE_STEPS:-12000}" \
+# A folder is finished when it holds weights and no optimiser state; what is finished is not made again.
+finished() { [ -f "$1/$2" ] && [ ! -f "$1/optimiser.safetensors" ]; }
+finished "$run/base" model.safetensors || ptp train --corpus "$run/corpus" --tokenizer "$run/tokenizer.json" --size 4.2M --steps "${BASE_STEPS:-12000}" \
   --lr 2e-3 --output "$run/base"
 for adapter in "ptp fixed-point" "independent constant"; do
   set -- $adapter
-  ptp distill --model "$run/base" --corpus "$run/corpus" --completions "$run/completions" --slots 16 --rank 64 \
+  finished "$run/$1" adapter.safetensors || ptp distill --model "$run/base" --corpus "$run/corpus" --completions "$run/completions" --slots 16 --rank 64 \
     --embedding "$2" --steps "${ADAPTER_STEPS:-6000}" "${law[@]}" --output "$run/$1"
 done
 ptp eval --model "$run/base" --adapter "$run/ptp" --compare "$run/independent" --data "$run/corpus" "${law[@]}"

@@ -27,7 +27,7 @@ public sealed class BadInputTests(TinyModels tiny)
     [InlineData("no source", "corpus", "--output", "o")]
     [InlineData("no text", "tokenizer", "train")]
     [InlineData("corpus.json", "train", "--corpus", "nowhere", "--output", "nowhere-model")]
-    [InlineData("name=number", "train", "--corpus", "c", "--output", "o", "--share", "stories")]
+    [InlineData("name=value", "train", "--corpus", "c", "--output", "o", "--share", "stories")]
     [InlineData("nowhere", "corpus", "--output", "o", "--stories", "nowhere.txt")]
     [InlineData("name=value", "corpus", "--output", "o", "--plain", "book.txt")]
     [InlineData("embedding", "distill", "--corpus", "c", "--output", "o", "--embedding", "hexadecimal")]

@@ -112,9 +112,9 @@ public sealed class GenerateTests(TinyModels tiny)
     public void The_demo_proves_that_both_texts_are_identical()
     {
         string[] args = ["demo", "--model", tiny.Base, "--adapter", tiny.Adapter, "--max-new", "16", "--repeats", "1"];
-        var result = CliRun.Result(args);
+        var result = CliRun.Result([.. args, "--prompt", "The cat", "--prompt", "A dog"]);
         Assert.True(result.GetProperty("identical").GetBoolean());
-        Assert.Equal(3, result.GetProperty("texts").GetArrayLength());
+        Assert.Equal(2, result.GetProperty("texts").GetArrayLength());
         foreach (var name in (string[])[
             "tokens", "rounds", "calls", "accepted_per_round", "tokens_per_call", "ar_ms_per_token", "ptp_ms_per_token",
             "speedup", "slots", "own_accepted_per_round"])

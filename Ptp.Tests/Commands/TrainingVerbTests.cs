@@ -47,7 +47,7 @@ public sealed class TrainingVerbTests(TinyModels tiny)
         var distilled = CliRun.Result(distill);
         Assert.True(distilled.GetProperty("complete").GetBoolean());
         Assert.Equal(64, distilled.GetProperty("completions").GetInt32());
-        Assert.True(CliRun.Result("demo", "--model", model, "--adapter", adapter, "--max-new", "12", "--repeats", "1")
+        Assert.True(CliRun.Result("demo", "--model", model, "--adapter", adapter, "--prompt", "the cat", "--max-new", "12", "--repeats", "1")
             .GetProperty("identical").GetBoolean());
 
         // The same completions serve a second adapter, but not another law.
@@ -77,6 +77,7 @@ public sealed class TrainingVerbTests(TinyModels tiny)
         Assert.Equal(130, stopped.Code);
         Assert.True(File.Exists(Path.Combine(folder, "optimiser.safetensors")));
         Assert.Contains("the same command goes on", stopped.Out, StringComparison.Ordinal);
+        CliRun.Refuses("another size", [.. Train(folder), "--layers", "2"]);
 
         Assert.Equal(0, CliRun.Of(Train(folder)).Code);
         Assert.False(File.Exists(Path.Combine(folder, "optimiser.safetensors")));
@@ -87,9 +88,9 @@ public sealed class TrainingVerbTests(TinyModels tiny)
     }
 
     [Fact]
-    public void A_run_of_another_size_is_not_resumed()
+    public void A_stop_before_the_first_step_leaves_no_model()
     {
-        var folder = tiny.At("other-size");
+        var folder = tiny.At("never-started");
         using var stop = new CancellationTokenSource();
         stop.Cancel();
         var host = new CliHost(TextWriter.Null, TextWriter.Null) { Cancellation = stop.Token };
