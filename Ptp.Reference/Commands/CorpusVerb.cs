@@ -13,13 +13,16 @@ namespace Ptp.Reference.Commands;
 /// <summary>Prepares a corpus.</summary>
 internal sealed class CorpusVerb : Verb
 {
-    private readonly Option<string?> _output = Values.Text("--output", "Folder to write: train/, heldout/ and corpus.json.", "FOLDER");
+    private readonly Option<string?> _output = Values.Text(
+        "--output", "Folder to write: train/, heldout/ and corpus.json.", "FOLDER");
     private readonly Option<string[]> _stories = Values.Texts(
         "--stories", "File of short texts with a line <|endoftext|> after each, or NAME=FILE; the name is 'stories' by default.", "FILE");
     private readonly Option<string[]> _plain = Values.Texts(
         "--plain", "File of long texts (paragraphs with blank lines between them), as NAME=FILE.", "NAME=FILE");
-    private readonly Option<bool> _sdk = Values.Switch("--sdk-docs", "The XML documentation of the installed .NET SDK, as 'dotnet'.");
-    private readonly Option<string[]> _xml = Values.Texts("--xml-docs", "Folder with XML documentation files, as NAME=FOLDER.", "NAME=FOLDER");
+    private readonly Option<bool> _sdk = Values.Switch(
+        "--sdk-docs", "The XML documentation of the installed .NET SDK, as 'dotnet'.");
+    private readonly Option<string[]> _xml = Values.Texts(
+        "--xml-docs", "Folder with XML documentation files, as NAME=FOLDER.", "NAME=FOLDER");
     private readonly Option<ulong> _seed = Values.Seed("Another seed holds out other documents.", 0);
 
     public CorpusVerb()

@@ -31,7 +31,8 @@ internal sealed class DecodingOptions(int maxNew)
     private readonly Option<int> _slots = Values.Whole(
         "--slots", "Tokens drafted per round; 0 = as many as the adapter was trained for. Changes the speed, never the text.", 0);
 
-    private readonly Option<ulong> _seed = Values.Seed("Seed of u, the auxiliary numbers. Same seed, same text, with every decoder.", 42);
+    private readonly Option<ulong> _seed = Values.Seed(
+        "Seed of u, the auxiliary numbers. Same seed, same text, with every decoder.", 42);
 
     private readonly Option<double?> _temperature = Values.NumberOrNone(
         "--temperature", "Logits are divided by it; 0 = always the likeliest token. Default: the adapter's, else 0.7.");

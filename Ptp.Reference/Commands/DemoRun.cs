@@ -58,16 +58,19 @@ internal sealed record DemoRun(
         Decoded? plain = null;
         Decoded? parallel = null;
         var rounds = new List<Commitment>();
+        bool Keep(Commitment round)
+        {
+            rounds.Add(round);
+            return true;
+        }
+
         for (var repeat = 0; repeat < repeats && (repeat == 0 || !cancellation.IsCancellationRequested); repeat++)
         {
-            plain = ar.Decode(prompt, u, decoding.Limits);
+            // Not cancelled in the middle: half a text proves nothing.
+            plain = ar.Decode(prompt, u, decoding.Limits, cancellation: CancellationToken.None);
             plainTimes.Add(plain.Stats.Seconds);
             rounds.Clear();
-            parallel = ptp.Decode(prompt, u, decoding.Limits, round =>
-            {
-                rounds.Add(round);
-                return true;
-            });
+            parallel = ptp.Decode(prompt, u, decoding.Limits, Keep, CancellationToken.None);
             parallelTimes.Add(parallel.Stats.Seconds);
         }
 

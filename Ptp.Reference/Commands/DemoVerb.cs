@@ -3,8 +3,6 @@
 // Refuses: to call it identical unless every token and the reason to stop agree; else the exit code is 1.
 
 using System.CommandLine;
-using System.Text.Json.Nodes;
-using Ptp.Core;
 using Ptp.Core.Decoding;
 using static System.FormattableString;
 
@@ -52,8 +50,9 @@ internal sealed class DemoVerb : Verb
         var o = call.Out;
         o.Line($"device   {backend.Name}");
         o.Line($"model    {decoding.Model.Folder} with {decoding.AdapterFolder}");
-        o.Line(Invariant(
-            $"law      temperature {decoding.Law.Temperature}, top-k {decoding.Law.TopK}, top-p {decoding.Law.TopP}; seed {decoding.Seed}; {decoding.DraftSlots} slots"));
+        o.Line(
+            Invariant($"law      temperature {decoding.Law.Temperature}, top-k {decoding.Law.TopK}, ")
+            + Invariant($"top-p {decoding.Law.TopP}; seed {decoding.Seed}; {decoding.DraftSlots} slots"));
         foreach (var decoder in (IDecoder[])[ar, ptp])
         {
             // The first calls are compiled and pages are touched; none of that belongs to a token.
@@ -77,13 +76,17 @@ internal sealed class DemoVerb : Verb
 
         var summary = DemoRun.Summary(runs);
         o.Line();
-        o.Line(Invariant(
-            $"token by token {(double)summary["ar_ms_per_token"]!:0.00} ms per token; O-PTP {(double)summary["ptp_ms_per_token"]!:0.00} ms per token; {(double)summary["speedup"]!:0.00} times as fast"));
-        o.Line(Invariant(
-            $"{(long)summary["tokens"]!} tokens in {(long)summary["rounds"]!} rounds, {(long)summary["calls"]!} calls: {(double)summary["accepted_per_round"]!:0.00} accepted per round, {(double)summary["tokens_per_call"]!:0.00} tokens per call"));
+        double Figure(string name) => (double)summary[name]!;
+        var tokens = (long)summary["tokens"]!;
+        o.Line(
+            Invariant($"token by token {Figure("ar_ms_per_token"):0.00} ms per token; O-PTP {Figure("ptp_ms_per_token"):0.00} ")
+            + Invariant($"ms per token; {Figure("speedup"):0.00} times as fast"));
+        o.Line(
+            Invariant($"{tokens} tokens in {(long)summary["rounds"]!} rounds, {(long)summary["calls"]!} calls: ")
+            + Invariant($"{Figure("accepted_per_round"):0.00} accepted per round, {Figure("tokens_per_call"):0.00} tokens per call"));
         var identical = runs.TrueForAll(r => r.Identical);
         o.Line(identical
-            ? Invariant($"identical: yes, all {(long)summary["tokens"]!} tokens, compared one by one, and the reasons to stop")
+            ? Invariant($"identical: yes, all {tokens} tokens, compared one by one, and the reasons to stop")
             : "identical: no");
         o.Result(decoding.Describe(summary, backend));
         return !identical ? ErrorOutput.Failed : call.Cancellation.IsCancellationRequested ? ErrorOutput.Stopped : ErrorOutput.Done;

@@ -20,10 +20,14 @@ internal sealed class DistillVerb : Verb
 {
     private const int PerShard = 64;
     private const string RecordName = "completions.json";
-    private readonly Option<string?> _model = Values.Text("--model", "Base model; it stays as it is. Default: models/base.", "FOLDER");
-    private readonly Option<string?> _tokenizer = Values.Text("--tokenizer", "Its tokenizer, where its folder has none.", "FILE");
-    private readonly Option<string?> _corpus = Values.Text("--corpus", "Folder that 'ptp corpus' wrote; prompts are cut from its training side.", "FOLDER");
-    private readonly Option<string?> _output = Values.Text("--output", "Folder of the adapter; an unfinished run in it goes on.", "FOLDER");
+    private readonly Option<string?> _model = Values.Text(
+        "--model", "Base model; it stays as it is. Default: models/base.", "FOLDER");
+    private readonly Option<string?> _tokenizer = Values.Text(
+        "--tokenizer", "Its tokenizer, where its folder has none.", "FILE");
+    private readonly Option<string?> _corpus = Values.Text(
+        "--corpus", "Folder that 'ptp corpus' wrote; prompts are cut from its training side.", "FOLDER");
+    private readonly Option<string?> _output = Values.Text(
+        "--output", "Folder of the adapter; an unfinished run in it goes on.", "FOLDER");
     private readonly Option<string?> _completions = Values.Text(
         "--completions", "Folder of the teacher's completions; what is missing is made. Default: completions, beside the output.", "FOLDER");
 
@@ -31,7 +35,8 @@ internal sealed class DistillVerb : Verb
     private readonly Option<int> _maxNew = Values.Whole("--max-new", "Longest completion, in tokens.", 192, 1);
     private readonly Option<int> _maxPrompt = Values.Whole("--max-prompt", "Longest prompt, in tokens.", 96, 2);
     private readonly Option<string[]> _shares = Values.Texts("--share", "Share of a corpus in the prompts.", "NAME=X");
-    private readonly Option<double> _temperature = Values.Number("--temperature", "Temperature of the law to learn.", 0.7);
+    private readonly Option<double> _temperature = Values.Number(
+        "--temperature", "Temperature of the law to learn.", 0.7);
     private readonly Option<int> _topK = Values.Whole("--top-k", "Top-k of that law; 0 = all.", 0, int.MinValue);
     private readonly Option<double> _topP = Values.Number("--top-p", "Top-p of that law.", 0.9);
     private readonly Option<int> _slots = Values.Whole("--slots", "Tokens the adapter drafts in one call.", 16, 1, 256);
@@ -41,7 +46,8 @@ internal sealed class DistillVerb : Verb
 
     private readonly Option<int> _rank = Values.Whole("--rank", "Rank of the gated LoRA.", 64, 1, 4096);
     private readonly Option<double> _scale = Values.Number("--scale", "Factor before the LoRA's product.", 1);
-    private readonly Option<string?> _studentSize = Values.Word("--student-size", "Size of a student.", [.. TransformerConfig.Names], "525k");
+    private readonly Option<string?> _studentSize = Values.Word(
+        "--student-size", "Size of a student.", [.. TransformerConfig.Names], "525k");
     private readonly Option<string?> _embedding = Values.Text(
         "--embedding", "How u enters a slot; 'constant' hides it: independent predictions, the baseline.",
         "binary-float|fixed-point|linear:n|constant", "fixed-point");
@@ -54,10 +60,12 @@ internal sealed class DistillVerb : Verb
     private readonly Option<int> _rows = Values.Whole("--slot-rows", "Slots per step.", 2048, 1);
     private readonly Option<int> _steps = Values.Whole("--steps", "Optimiser steps of the whole run.", 1500, 1);
     private readonly Option<double> _rate = Values.Number("--lr", "Highest learning rate.", 1e-3);
-    private readonly Option<int> _warmUp = Values.Whole("--warmup", "Steps until the highest rate; after it a cosine to 5 %.", 100);
+    private readonly Option<int> _warmUp = Values.Whole(
+        "--warmup", "Steps until the highest rate; after it a cosine to 5 %.", 100);
     private readonly Option<int> _checkpoint = Values.Whole("--checkpoint-every", "Steps between checkpoints.", 250, 1);
     private readonly Option<ulong> _seed = Values.Seed("Seed of prompts, u, weights and the order of the data.", 1);
-    private readonly Option<bool> _overwrite = Values.Switch("--overwrite", "Start anew even if the folder holds an adapter.");
+    private readonly Option<bool> _overwrite = Values.Switch(
+        "--overwrite", "Start anew even if the folder holds an adapter.");
     private readonly Option<string?> _curve = Values.Text("--curve", "Also draw the training curve as SVG.", "FILE");
 
     public DistillVerb()

@@ -20,8 +20,10 @@ internal sealed class EvalVerb : Verb
 
     private readonly Option<int> _prompts = Values.Whole("--prompts", "Prompts per corpus.", 24, 1);
     private readonly Option<int> _promptTokens = Values.Whole("--prompt-tokens", "Tokens of each prompt.", 32, 1);
-    private readonly Option<int> _lossTokens = Values.Whole("--loss-tokens", "Most tokens per corpus for the perplexity.", 16_384, 2);
-    private readonly Option<string?> _compare = Values.Text("--compare", "A second adapter, such as the independent baseline.", "FOLDER");
+    private readonly Option<int> _lossTokens = Values.Whole(
+        "--loss-tokens", "Most tokens per corpus for the perplexity.", 16_384, 2);
+    private readonly Option<string?> _compare = Values.Text(
+        "--compare", "A second adapter, such as the independent baseline.", "FOLDER");
     private readonly Option<bool> _pairs = Values.Switch(
         "--incompatible", "Also measure incompatible pairs: rounds whose first two own drafts d0, d1 have P(d0) = 0 or P(d1 | d0) = 0.");
 

@@ -18,9 +18,12 @@ internal sealed class GenerateVerb : Verb
     private readonly Option<string?> _decoder = Values.Word(
         "--decoder", "ar = one token per call; ptp = O-PTP with error correction. Default: ptp if there is an adapter.", ["ar", "ptp"]);
 
-    private readonly Option<string[]> _stop = Values.Texts("--stop", "End the text where this string appears; it is not printed.", "STRING");
-    private readonly Option<bool> _noStream = Values.Switch("--no-stream", "Print the text when it is complete, not while it grows.");
-    private readonly Option<bool> _noBegin = Values.Switch("--no-begin", "Do not put the begin-of-text token before the prompt.");
+    private readonly Option<string[]> _stop = Values.Texts(
+        "--stop", "End the text where this string appears; it is not printed.", "STRING");
+    private readonly Option<bool> _noStream = Values.Switch(
+        "--no-stream", "Print the text when it is complete, not while it grows.");
+    private readonly Option<bool> _noBegin = Values.Switch(
+        "--no-begin", "Do not put the begin-of-text token before the prompt.");
 
     public GenerateVerb()
         : base(

@@ -29,8 +29,10 @@ internal static class StatsOutput
     };
 
     /// <summary>The figures that matter, on one line.</summary>
-    public static string Line(DecodeStats stats) => Invariant(
-        $"{stats.Tokens} tokens in {stats.Rounds} rounds and {stats.Calls + stats.DrafterCalls} calls: {stats.AcceptedPerRound:0.00} accepted per round, {stats.TokensPerCall:0.00} tokens per call, {stats.MillisecondsPerToken:0.00} ms per token");
+    public static string Line(DecodeStats stats) =>
+        Invariant($"{stats.Tokens} tokens in {stats.Rounds} rounds and {stats.Calls + stats.DrafterCalls} calls: ")
+        + Invariant($"{stats.AcceptedPerRound:0.00} accepted per round, {stats.TokensPerCall:0.00} tokens per call, ")
+        + Invariant($"{stats.MillisecondsPerToken:0.00} ms per token");
 
     /// <summary>For each slot j, the share of rounds in which slots 0 to j were all right.</summary>
     public static IEnumerable<double> BySlot(DecodeStats stats)

@@ -18,11 +18,14 @@ internal sealed class TokenizerTrainVerb : Verb
     /// <summary>Bytes of each corpus that a vocabulary is made from.</summary>
     public const int DefaultBytes = 2_500_000;
 
-    private readonly Option<string?> _corpus = Values.Text("--corpus", "Folder that 'ptp corpus' wrote; its training side is used.", "FOLDER");
-    private readonly Option<string[]> _text = Values.Texts("--text", "UTF-8 text file; each counts as one corpus.", "FILE");
+    private readonly Option<string?> _corpus = Values.Text(
+        "--corpus", "Folder that 'ptp corpus' wrote; its training side is used.", "FOLDER");
+    private readonly Option<string[]> _text = Values.Texts(
+        "--text", "UTF-8 text file; each counts as one corpus.", "FILE");
     private readonly Option<int> _vocabulary = Values.Whole(
         "--vocab", "Ids wanted: 256 bytes, merges, and <|endoftext|>.", 2048, 257, 1 << 21);
-    private readonly Option<int> _bytes = Values.Whole("--bytes-per-corpus", "Most bytes of text taken from each corpus.", DefaultBytes, 1, unit: "BYTES");
+    private readonly Option<int> _bytes = Values.Whole(
+        "--bytes-per-corpus", "Most bytes of text taken from each corpus.", DefaultBytes, 1, unit: "BYTES");
     private readonly Option<string?> _output = Values.Text("--output", "File to write.", "FILE", "tokenizer.json");
 
     public TokenizerTrainVerb()

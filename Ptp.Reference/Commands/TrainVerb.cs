@@ -17,32 +17,44 @@ namespace Ptp.Reference.Commands;
 internal sealed class TrainVerb : Verb
 {
     private readonly Option<string?> _corpus = Values.Text("--corpus", "Folder that 'ptp corpus' wrote.", "FOLDER");
-    private readonly Option<string?> _output = Values.Text("--output", "Folder of the model; an unfinished run in it goes on.", "FOLDER");
+    private readonly Option<string?> _output = Values.Text(
+        "--output", "Folder of the model; an unfinished run in it goes on.", "FOLDER");
     private readonly Option<string?> _size = Values.Word(
         "--size", "Rung of the ladder, by parameters in the blocks.", [.. TransformerConfig.Names], "4.2M");
 
-    private readonly Option<int?> _hidden = Values.WholeOrNone("--hidden", "Width of the residual stream, instead of --size.", 2);
+    private readonly Option<int?> _hidden = Values.WholeOrNone(
+        "--hidden", "Width of the residual stream, instead of --size.", 2);
     private readonly Option<int?> _layers = Values.WholeOrNone("--layers", "Number of blocks.", 1);
     private readonly Option<int?> _heads = Values.WholeOrNone("--heads", "Query heads.", 1);
-    private readonly Option<int?> _keyValueHeads = Values.WholeOrNone("--kv-heads", "Key-value heads; a divisor of --heads.", 1);
-    private readonly Option<int?> _intermediate = Values.WholeOrNone("--intermediate", "Width of the gated MLP. Default: 4 * hidden.", 1);
+    private readonly Option<int?> _keyValueHeads = Values.WholeOrNone(
+        "--kv-heads", "Key-value heads; a divisor of --heads.", 1);
+    private readonly Option<int?> _intermediate = Values.WholeOrNone(
+        "--intermediate", "Width of the gated MLP. Default: 4 * hidden.", 1);
     private readonly Option<bool> _untied = Values.Switch("--untied", "Give the output head weights of its own.");
-    private readonly Option<int> _context = Values.Whole("--context", "Longest text the model can see, in tokens.", 512, 8, 1 << 20);
-    private readonly Option<int> _vocabulary = Values.Whole("--vocab", "Ids of the tokenizer that is trained first.", 2048, 257, 1 << 21);
-    private readonly Option<string?> _tokenizer = Values.Text("--tokenizer", "Byte-level BPE tokenizer.json to use instead.", "FILE");
+    private readonly Option<int> _context = Values.Whole(
+        "--context", "Longest text the model can see, in tokens.", 512, 8, 1 << 20);
+    private readonly Option<int> _vocabulary = Values.Whole(
+        "--vocab", "Ids of the tokenizer that is trained first.", 2048, 257, 1 << 21);
+    private readonly Option<string?> _tokenizer = Values.Text(
+        "--tokenizer", "Byte-level BPE tokenizer.json to use instead.", "FILE");
     private readonly Option<int> _steps = Values.Whole("--steps", "Optimiser steps of the whole run.", 3500, 1);
     private readonly Option<int> _rows = Values.Whole("--rows", "Tokens per pass.", 2048, 2);
     private readonly Option<int> _accumulate = Values.Whole("--accumulate", "Passes per step.", 1, 1);
     private readonly Option<double> _rate = Values.Number("--lr", "Highest learning rate.", 2e-3);
-    private readonly Option<int> _warmUp = Values.Whole("--warmup", "Steps until the highest rate; after it a cosine to --final-lr.", 100);
-    private readonly Option<double> _finalRate = Values.Number("--final-lr", "Last rate, as a fraction of the highest.", 0.05);
-    private readonly Option<double> _decay = Values.Number("--weight-decay", "Decoupled weight decay of matrices.", 0.05);
+    private readonly Option<int> _warmUp = Values.Whole(
+        "--warmup", "Steps until the highest rate; after it a cosine to --final-lr.", 100);
+    private readonly Option<double> _finalRate = Values.Number(
+        "--final-lr", "Last rate, as a fraction of the highest.", 0.05);
+    private readonly Option<double> _decay = Values.Number(
+        "--weight-decay", "Decoupled weight decay of matrices.", 0.05);
     private readonly Option<string[]> _shares = Values.Texts(
         "--share", "Share of a corpus in the training tokens; corpora without one divide the rest by size.", "NAME=X");
 
-    private readonly Option<int> _checkpoint = Values.Whole("--checkpoint-every", "Steps between checkpoints and held-out losses.", 250, 1);
+    private readonly Option<int> _checkpoint = Values.Whole(
+        "--checkpoint-every", "Steps between checkpoints and held-out losses.", 250, 1);
     private readonly Option<ulong> _seed = Values.Seed("Seed of the weights and of the order of the data.", 1);
-    private readonly Option<bool> _overwrite = Values.Switch("--overwrite", "Start anew even if the folder holds a model.");
+    private readonly Option<bool> _overwrite = Values.Switch(
+        "--overwrite", "Start anew even if the folder holds a model.");
     private readonly Option<string?> _curve = Values.Text("--curve", "Also draw the training curve as SVG.", "FILE");
 
     public TrainVerb()
@@ -79,8 +91,10 @@ internal sealed class TrainVerb : Verb
             ? []
             : TrainingInput.Tokens(call, corpus.HeldOut, tokenizer, new Dictionary<string, double>());
         using var backend = call.Backend();
-        call.Out.Note(Invariant(
-            $"{backend.Name}; {options.Config.Parameters / 1e6:0.00} M parameters; {train.Sum(c => c.Documents.Sum(d => (long)d.Length)) / 1e6:0.0} M tokens; {folder}"));
+        var tokens = train.Sum(c => c.Documents.Sum(d => (long)d.Length));
+        call.Out.Note(
+            Invariant($"{backend.Name}; {options.Config.Parameters / 1e6:0.00} M parameters; ")
+            + Invariant($"{tokens / 1e6:0.0} M tokens of text; {folder}"));
 
         using var steps = new TrainingInput.Steps(call, "train", options.Rate.Steps);
         var (_, complete) = LanguageModelRun.Run(

@@ -8,7 +8,7 @@ using Xunit;
 
 namespace Ptp.Tests.Commands;
 
-[Collection(TinyModelsCollection.Name)]
+[Collection(SharedTinyModels.Name)]
 public sealed class BadInputTests(TinyModels tiny)
 {
     [Theory]

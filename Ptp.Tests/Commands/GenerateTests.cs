@@ -8,7 +8,7 @@ using Xunit;
 
 namespace Ptp.Tests.Commands;
 
-[Collection(TinyModelsCollection.Name)]
+[Collection(SharedTinyModels.Name)]
 public sealed class GenerateTests(TinyModels tiny)
 {
     // 12 seeds x 3 decoders (plain, gated adapter, student), alternating laws.

@@ -13,7 +13,7 @@ public sealed class SamplesTests
     [InlineData("01-stream-text.cs", "tokens in", true)]
     [InlineData("02-one-u.cs", "never changed", true)]
     [InlineData("03-toy-language.cs", "identical", false)]
-    public void A_sample_compiles_and_runs(string file, string says, bool needsModels)
+    public async Task A_sample_compiles_and_runs(string file, string says, bool needsModels)
     {
         var root = TestData.RepositoryRoot;
         Assert.True(File.Exists(Path.Combine(root, "samples", file)));
@@ -35,9 +35,9 @@ public sealed class SamplesTests
 
         using var process = Process.Start(start)!;
         var error = process.StandardError.ReadToEndAsync();
-        var output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        Assert.True(process.ExitCode == 0, output + error.Result);
+        var output = await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        Assert.True(process.ExitCode == 0, output + await error);
         Assert.Contains(says, output, StringComparison.Ordinal);
     }
 

@@ -112,7 +112,8 @@ public sealed class TinyModels : IDisposable
     private void WriteCorpus()
     {
         var random = new Random(1);
-        string Sentence() => string.Join(' ', Enumerable.Range(0, 12).Select(_ => "cat dog sees the a big red runs".Split(' ')[random.Next(8)])) + ".";
+        var words = "cat dog sees the a big red runs".Split(' ');
+        string Sentence() => string.Join(' ', Enumerable.Range(0, 12).Select(_ => words[random.Next(8)])) + ".";
         var stories = Enumerable.Range(0, 60).Select(_ => Sentence() + "\n" + Sentence());
         File.WriteAllText(Text, string.Join($"\n{Separator}\n", stories) + $"\n{Separator}\n");
         new CorpusBuilder().Add(CorpusSources.Stories(Text)).Build(Corpus);
@@ -120,7 +121,7 @@ public sealed class TinyModels : IDisposable
 }
 
 [CollectionDefinition(Name)]
-public sealed class TinyModelsCollection : ICollectionFixture<TinyModels>
+public sealed class SharedTinyModels : ICollectionFixture<TinyModels>
 {
     public const string Name = "tiny models";
 }

@@ -9,7 +9,7 @@ using Xunit;
 
 namespace Ptp.Tests.Commands;
 
-[Collection(TinyModelsCollection.Name)]
+[Collection(SharedTinyModels.Name)]
 public sealed class TrainingVerbTests(TinyModels tiny)
 {
     private string[] Train(string output, int steps = 60) =>
