@@ -27,6 +27,7 @@ internal static class ScalarModels
         return new ScalarLora(lora.Rank, lora.Scale, Named(".lora_A.weight"), Named(".lora_B.weight"));
     }
 
-    public static double[] Values(Parameter parameter) =>
-        Array.ConvertAll(parameter.Value.Span.ToArray(), value => (double)value);
+    public static double[] Values(Parameter parameter) => Doubles(parameter.Value.Span.ToArray());
+
+    public static double[] Doubles(float[] values) => Array.ConvertAll(values, value => (double)value);
 }
