@@ -9,7 +9,8 @@ public sealed unsafe class CpuPool : IDisposable
 {
     private const int SpinRounds = 300; // about 20 us: longer than the gap between two kernels of a pass
     private readonly Thread[] _workers;
-    private readonly SemaphoreSlim _wake = new(0);
+    private readonly SemaphoreSlim[] _wake; // one per worker: with a shared one, a worker that parks again takes another's permit
+    private readonly int[] _parked; // 1 = this worker waits for exactly one permit
     private readonly Lock _gate = new();
     private delegate*<void*, int, void> _body;
     private void* _context;
@@ -17,7 +18,6 @@ public sealed unsafe class CpuPool : IDisposable
     private int _next;
     private int _busy;
     private volatile int _generation;
-    private int _parked;
     private volatile bool _stop;
 
     /// <summary>A pool of <paramref name="threads"/> threads, the caller included.</summary>
@@ -27,10 +27,18 @@ public sealed unsafe class CpuPool : IDisposable
             "Choose a thread count near the number of cores.");
         Threads = threads;
         _workers = new Thread[threads - 1];
+        _wake = new SemaphoreSlim[_workers.Length];
+        _parked = new int[_workers.Length];
         for (var i = 0; i < _workers.Length; i++)
         {
-            _workers[i] = new Thread(Work) { IsBackground = true, Name = $"ptp-cpu-{i + 1}" };
-            _workers[i].Start();
+            var worker = i;
+            _wake[i] = new SemaphoreSlim(0);
+            _workers[i] = new Thread(() => Work(worker)) { IsBackground = true, Name = $"ptp-cpu-{i + 1}" };
+        }
+
+        foreach (var worker in _workers)
+        {
+            worker.Start();
         }
     }
 
@@ -58,12 +66,7 @@ public sealed unsafe class CpuPool : IDisposable
             Volatile.Write(ref _next, 0);
             Volatile.Write(ref _busy, _workers.Length);
             Interlocked.Increment(ref _generation);
-            var parked = Volatile.Read(ref _parked);
-            if (parked > 0)
-            {
-                _wake.Release(parked);
-            }
-
+            WakeParked();
             Claim();
             var spin = 0;
             while (Volatile.Read(ref _busy) > 0)
@@ -89,13 +92,29 @@ public sealed unsafe class CpuPool : IDisposable
     public void Dispose()
     {
         _stop = true;
-        _wake.Release(_workers.Length + 1);
+        Interlocked.MemoryBarrier(); // the stop is visible before any flag is looked at
+        WakeParked();
         foreach (var worker in _workers)
         {
             worker.Join();
         }
 
-        _wake.Dispose();
+        foreach (var wake in _wake)
+        {
+            wake.Dispose();
+        }
+    }
+
+    /// <summary>Whoever takes a worker's flag owes it one permit, so permits never pile up and are never stolen.</summary>
+    private void WakeParked()
+    {
+        for (var i = 0; i < _parked.Length; i++)
+        {
+            if (Volatile.Read(ref _parked[i]) != 0 && Interlocked.Exchange(ref _parked[i], 0) != 0)
+            {
+                _wake[i].Release();
+            }
+        }
     }
 
     private void Claim()
@@ -112,7 +131,7 @@ public sealed unsafe class CpuPool : IDisposable
         }
     }
 
-    private void Work()
+    private void Work(int worker)
     {
         var seen = 0;
         while (true)
@@ -126,13 +145,13 @@ public sealed unsafe class CpuPool : IDisposable
                     continue;
                 }
 
-                Interlocked.Increment(ref _parked);
-                if (_generation == seen && !_stop)
+                Interlocked.Exchange(ref _parked[worker], 1);
+                var changedItsMind = _generation != seen || _stop;
+                if (!changedItsMind || Interlocked.Exchange(ref _parked[worker], 0) == 0)
                 {
-                    _wake.Wait();
+                    _wake[worker].Wait();
                 }
 
-                Interlocked.Decrement(ref _parked);
                 spins = 0;
             }
 

@@ -313,7 +313,7 @@ public abstract partial class BackendContract : IDisposable
     private int Width(Random random) => Math.Min(MaxWidth, s_widths[random.Next(s_widths.Length)]);
 
     /// <summary>The summed dimension: sometimes longer than a block of the product (512).</summary>
-    private int Inner(Random random) => random.Next(8) == 0 ? 500 + random.Next(600) : Width(random);
+    private int Inner(Random random) => random.Next(8) == 0 ? Math.Min(8 * MaxWidth, 500 + random.Next(600)) : Width(random);
 
     private static float[] Normal(Random random, int count, double scale = 1) =>
         Array.ConvertAll(Oracle.OracleGens.Normal(random, count, scale), value => (float)value);
