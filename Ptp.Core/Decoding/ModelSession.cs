@@ -16,9 +16,10 @@ public sealed class ModelSession
     private readonly LogitsTransform _transform;
     private readonly PickRule _rule;
     private readonly float[] _u;
-    private float[] _laws = [];
+    private readonly float[] _law;
     private float[] _logits = [];
-    private int _lawRows;
+    private int _rows;
+    private int _lawOf = -1;
 
     /// <summary>A session; the cache holds the model's whole context.</summary>
     /// <param name="model">The model that verifies.</param>
@@ -30,6 +31,7 @@ public sealed class ModelSession
         _rule = rule;
         _u = new float[rule.NumbersPerToken(model.Config.VocabularySize)];
         _transform = new LogitsTransform(law, model.Config.VocabularySize);
+        _law = new float[model.Config.VocabularySize];
         Cache = new KvCache(model.Backend, model.Config, model.Config.MaxContext);
         Tape = new Tape(model.Backend);
     }
@@ -98,7 +100,7 @@ public sealed class ModelSession
         return new CallRows(positions, visibility, Cache, slots, auxiliaryPositions.IsEmpty ? int.MaxValue : count);
     }
 
-    /// <summary>One call of base rows; stores them in the cache and keeps the law behind each.</summary>
+    /// <summary>One call of base rows; stores them in the cache and keeps the logits behind each.</summary>
     /// <param name="ids">The tokens, the first being the one after the cache.</param>
     public void Verify(int[] ids)
     {
@@ -106,34 +108,33 @@ public sealed class ModelSession
         var logits = Model.Forward(Tape, ids, BaseRows(ids.Length, Visibility.Causal(Cache.Length, ids.Length)));
         Stats.AddCall(ids.Length);
         Cache.Append(ids.Length);
-        KeepLaws(logits.Value);
+        KeepLogits(logits.Value);
     }
 
-    /// <summary>Turns logits [R, V] of base rows into the laws that <see cref="Pick"/> reads.</summary>
-    public void KeepLaws(Tensor logits)
+    /// <summary>Keeps logits [R, V] of base rows, from which <see cref="Law"/> makes the laws that are asked for.</summary>
+    public void KeepLogits(Tensor logits)
     {
-        var length = logits.Length;
-        if (_laws.Length < length)
+        if (_logits.Length < logits.Length)
         {
-            _laws = new float[length];
-            _logits = new float[length];
+            _logits = new float[logits.Length];
         }
 
-        Model.Backend.Download(logits, _logits.AsSpan(0, length));
-        _lawRows = logits.Rows;
-        var vocabulary = logits.Columns;
-        for (var row = 0; row < logits.Rows; row++)
-        {
-            _transform.ToLaw(
-                _logits.AsSpan(row * vocabulary, vocabulary), _laws.AsSpan(row * vocabulary, vocabulary));
-        }
+        Model.Backend.Download(logits, _logits.AsSpan(0, logits.Length));
+        (_rows, _lawOf) = (logits.Rows, -1);
     }
 
-    /// <summary>The law kept for <paramref name="row"/>, [V].</summary>
+    /// <summary>The law behind <paramref name="row"/> of the last call, [V]; valid until another row is asked for.</summary>
     public ReadOnlySpan<float> Law(int row)
     {
-        System.Diagnostics.Debug.Assert(row < _lawRows, "Only rows of the last call have laws.");
-        return _laws.AsSpan(row * Model.Config.VocabularySize, Model.Config.VocabularySize);
+        System.Diagnostics.Debug.Assert(row < _rows, "Only rows of the last call have laws.");
+        if (_lawOf != row)
+        {
+            // One row at a time: verification stops at the first mismatch and never needs the laws behind it.
+            _transform.ToLaw(_logits.AsSpan(row * _law.Length, _law.Length), _law);
+            _lawOf = row;
+        }
+
+        return _law;
     }
 
     /// <summary>The token that u_g picks from the law of <paramref name="row"/>.</summary>

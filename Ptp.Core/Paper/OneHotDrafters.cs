@@ -34,7 +34,7 @@ public sealed class GatedDrafter(OneHotPtp ptp) : IDrafter
         session.Stats.AddCall(1 + count);
         session.Cache.Append(1);
         var logits = session.Model.Logits(tape, hidden).Value;
-        session.KeepLaws(logits.Slice(0, 1));
+        session.KeepLogits(logits.Slice(0, 1));
         var (tokens, confidences) = Argmax(session.Model.Backend, logits.Slice(1, count));
         return new Draft(tokens, confidences, KnowsFirstLaw: true);
     }
