@@ -15,8 +15,8 @@ public sealed unsafe class CpuPool : IDisposable
     private delegate*<void*, int, void> _body;
     private void* _context;
     private int _count;
-    private int _next;
-    private int _busy;
+    private long _ticket; // generation << 32 | next task: a claim succeeds only in the generation it was read in
+    private int _done;
     private volatile int _generation;
     private volatile bool _stop;
 
@@ -60,19 +60,23 @@ public sealed unsafe class CpuPool : IDisposable
 
         try
         {
+            var generation = _generation + 1;
+            // Closed first, filled next, opened last: a worker that comes late can neither take a task of the old run
+            // nor one of the new run before its fields stand.
+            Interlocked.Exchange(ref _ticket, Ticket(generation, int.MaxValue));
             _body = body;
             _context = context;
             _count = count;
-            Volatile.Write(ref _next, 0);
-            Volatile.Write(ref _busy, _workers.Length);
-            Interlocked.Increment(ref _generation);
+            _done = 0;
+            Interlocked.Exchange(ref _ticket, Ticket(generation, 0));
+            _generation = generation;
+            Interlocked.MemoryBarrier(); // the new generation is visible before any flag is looked at
             WakeParked();
-            Claim();
-            var spin = 0;
-            while (Volatile.Read(ref _busy) > 0)
+            Claim(generation);
+            // Tasks are waited for, not workers: one that has no core right now holds nobody up.
+            for (var spin = 0; Volatile.Read(ref _done) < count; spin++)
             {
-                // A worker may be off its core: give ours away rather than burn it.
-                if (++spin < 2000)
+                if (spin < 2000)
                 {
                     Thread.SpinWait(8);
                 }
@@ -117,17 +121,24 @@ public sealed unsafe class CpuPool : IDisposable
         }
     }
 
-    private void Claim()
+    private static long Ticket(int generation, int next) => ((long)generation << 32) | (uint)next;
+
+    private void Claim(int generation)
     {
         while (true)
         {
-            var task = Interlocked.Increment(ref _next) - 1;
-            if (task >= _count)
+            var ticket = Volatile.Read(ref _ticket);
+            var task = (int)ticket;
+            if ((int)(ticket >> 32) != generation || task >= Volatile.Read(ref _count))
             {
                 return;
             }
 
-            _body(_context, task);
+            if (Interlocked.CompareExchange(ref _ticket, ticket + 1, ticket) == ticket)
+            {
+                _body(_context, task);
+                Interlocked.Increment(ref _done);
+            }
         }
     }
 
@@ -161,8 +172,7 @@ public sealed unsafe class CpuPool : IDisposable
             }
 
             seen = _generation;
-            Claim();
-            Interlocked.Decrement(ref _busy);
+            Claim(seen);
         }
     }
 }
