@@ -4,7 +4,6 @@
 #:project ../Ptp.Core/Ptp.Core.csproj
 using Ptp.Core.Cpu;
 using Ptp.Core.Decoding;
-using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Text;
 using Ptp.Core.Training;

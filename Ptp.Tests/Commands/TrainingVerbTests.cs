@@ -59,13 +59,14 @@ public sealed class TrainingVerbTests(TinyModels tiny)
     [Fact]
     public async Task Ctrl_C_keeps_what_was_done_and_the_same_command_goes_on()
     {
+        const int Steps = 1500; // long enough that the stop comes before the end, however fast the machine is
         var whole = tiny.At("uninterrupted");
-        Assert.Equal(0, CliRun.Of(Train(whole)).Code);
+        Assert.Equal(0, CliRun.Of(Train(whole, Steps)).Code);
 
         var folder = tiny.At("interrupted");
         using var stop = new CancellationTokenSource();
         var host = new CliHost(TextWriter.Null, TextWriter.Null) { Cancellation = stop.Token };
-        var first = Task.Run(() => CliRun.Of(host, Train(folder)));
+        var first = Task.Run(() => CliRun.Of(host, Train(folder, Steps)));
         var log = Path.Combine(folder, "log.jsonl");
         while (!first.IsCompleted && !(File.Exists(log) && new FileInfo(log).Length > 500))
         {
@@ -77,9 +78,9 @@ public sealed class TrainingVerbTests(TinyModels tiny)
         Assert.Equal(130, stopped.Code);
         Assert.True(File.Exists(Path.Combine(folder, "optimiser.safetensors")));
         Assert.Contains("the same command goes on", stopped.Out, StringComparison.Ordinal);
-        CliRun.Refuses("another size", [.. Train(folder), "--layers", "2"]);
+        CliRun.Refuses("another size", [.. Train(folder, Steps), "--layers", "2"]);
 
-        Assert.Equal(0, CliRun.Of(Train(folder)).Code);
+        Assert.Equal(0, CliRun.Of(Train(folder, Steps)).Code);
         Assert.False(File.Exists(Path.Combine(folder, "optimiser.safetensors")));
         foreach (var file in (string[])["model.safetensors", "tokenizer.json", "config.json"])
         {
