@@ -60,6 +60,7 @@ internal static class Cli
         root.Add(new TrainVerb().On(host, common));
         root.Add(new DistillVerb().On(host, common));
         root.Add(new SoakVerb().On(host, common));
+        root.Add(new CurveVerb().On(host, common));
         root.Add(new InfoVerb().On(host, common));
         foreach (var option in root.Options)
         {
