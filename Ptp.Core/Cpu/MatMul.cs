@@ -97,16 +97,26 @@ internal static unsafe class MatMul
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void PackRowsPanel(void* context, int panel)
     {
         var job = (PackJob*)context;
         var to = job->Panels + (nint)panel * job->Inner * Panel;
+        var from = job->Source + panel * Panel;
         var columns = Math.Min(Panel, job->Columns - panel * Panel);
-        for (var i = 0; i < job->Inner; i++)
+        for (var i = 0; i < job->Inner; i++, to += Panel, from += job->Columns)
         {
-            var row = new Span<float>(job->Source + (nint)i * job->Columns + panel * Panel, columns);
-            var target = new Span<float>(to + (nint)i * Panel, Panel);
-            row.CopyTo(target);
+            if (columns == Panel)
+            {
+                Vector256.Load(from).Store(to);
+                Vector256.Load(from + 8).Store(to + 8);
+                Vector256.Load(from + 16).Store(to + 16);
+                Vector256.Load(from + 24).Store(to + 24);
+                continue;
+            }
+
+            var target = new Span<float>(to, Panel);
+            new Span<float>(from, columns).CopyTo(target);
             target[columns..].Clear();
         }
     }

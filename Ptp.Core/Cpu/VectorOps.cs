@@ -95,9 +95,30 @@ internal static unsafe class VectorOps
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void AddOuter(float* weights, float* x, int count, int size, float* rows, nint stride)
     {
-        for (var t = 0; t < count; t++, rows += stride)
+        var i = 0;
+        if (Vector512.IsHardwareAccelerated)
         {
-            AddScaled(x, weights[t], size, rows);
+            for (; i + 64 <= size; i += 64)
+            {
+                var x0 = Vector512.Load(x + i);
+                var x1 = Vector512.Load(x + i + 16);
+                var x2 = Vector512.Load(x + i + 32);
+                var x3 = Vector512.Load(x + i + 48);
+                var row = rows + i;
+                for (var t = 0; t < count; t++, row += stride)
+                {
+                    var w = Vector512.Create(weights[t]);
+                    Vector512.FusedMultiplyAdd(w, x0, Vector512.Load(row)).Store(row);
+                    Vector512.FusedMultiplyAdd(w, x1, Vector512.Load(row + 16)).Store(row + 16);
+                    Vector512.FusedMultiplyAdd(w, x2, Vector512.Load(row + 32)).Store(row + 32);
+                    Vector512.FusedMultiplyAdd(w, x3, Vector512.Load(row + 48)).Store(row + 48);
+                }
+            }
+        }
+
+        for (var t = 0; i < size && t < count; t++)
+        {
+            AddScaled(x + i, weights[t], size - i, rows + t * stride + i);
         }
     }
 
