@@ -25,6 +25,6 @@ finished "$run/base" model.safetensors || ptp train --corpus "$run/corpus" --tok
 for adapter in "ptp fixed-point" "independent constant"; do
   set -- $adapter
   finished "$run/$1" adapter.safetensors || ptp distill --model "$run/base" --corpus "$run/corpus" --completions "$run/completions" --slots 16 --rank 64 \
-    --embedding "$2" --steps "${ADAPTER_STEPS:-6000}" "${law[@]}" --output "$run/$1"
+    --embedding "$2" --steps "${ADAPTER_STEPS:-20000}" "${law[@]}" --output "$run/$1"
 done
 ptp eval --model "$run/base" --adapter "$run/ptp" --compare "$run/independent" --data "$run/corpus" "${law[@]}"

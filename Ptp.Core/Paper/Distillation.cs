@@ -12,10 +12,10 @@ namespace Ptp.Core.Paper;
 public sealed record DistillationOptions
 {
     /// <summary>Tokens of context per step.</summary>
-    public int ContextTokens { get; init; } = 1024;
+    public int ContextTokens { get; init; } = 640;
 
     /// <summary>Slot rows per step.</summary>
-    public int SlotRows { get; init; } = 2048;
+    public int SlotRows { get; init; } = 512;
 
     /// <summary>Weight of slot l is Gamma^l; 1 = all equal.</summary>
     public double Gamma { get; init; } = 1;

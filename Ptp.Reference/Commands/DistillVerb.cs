@@ -56,9 +56,9 @@ internal sealed class DistillVerb : Verb
     private readonly Option<double> _continuation = Values.Number(
         "--continuation", "Chance that a draft goes on after its second slot: late slots cost time as often as they count.", 0.6);
 
-    private readonly Option<int> _context = Values.Whole("--context-tokens", "Tokens of context per step.", 1024, 2);
-    private readonly Option<int> _rows = Values.Whole("--slot-rows", "Slots per step.", 2048, 1);
-    private readonly Option<int> _steps = Values.Whole("--steps", "Optimiser steps of the whole run.", 1500, 1);
+    private readonly Option<int> _context = Values.Whole("--context-tokens", "Tokens of context per step.", 640, 2);
+    private readonly Option<int> _rows = Values.Whole("--slot-rows", "Slots per step; at equal work, more and smaller steps learn more.", 512, 1);
+    private readonly Option<int> _steps = Values.Whole("--steps", "Optimiser steps of the whole run.", 6000, 1);
     private readonly Option<double> _rate = Values.Number("--lr", "Highest learning rate.", 3e-3);
     private readonly Option<int> _warmUp = Values.Whole(
         "--warmup", "Steps until the highest rate; after it a cosine to 5 %.", 100);
