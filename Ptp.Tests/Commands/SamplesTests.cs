@@ -17,11 +17,7 @@ public sealed class SamplesTests
     {
         var root = TestData.RepositoryRoot;
         Assert.True(File.Exists(Path.Combine(root, "samples", file)));
-        if (needsModels && !Directory.Exists(Path.Combine(root, "models", "ptp")))
-        {
-            return;
-        }
-
+        Assert.True(!needsModels || Directory.Exists(Path.Combine(root, "models", "ptp")), "The embedded adapter is missing.");
         var start = new ProcessStartInfo("dotnet", ["run", "-c", "Release", Path.Combine("samples", file)])
         {
             WorkingDirectory = root,
