@@ -1,6 +1,6 @@
 // Properties 10 and 11 of distillation: a packed pass equals each completion alone, positions and targets line up,
 // nothing later or foreign leaks in; and batched sampling equals plain decoding, to the bit.
-// Negative controls: a slot shifted by one position, and a foreign token made visible, must change the logits.
+// Negative controls: a slot shifted by one position, and a changed token before the start, must change the logits.
 
 using Ptp.Core;
 using Ptp.Core.Cpu;
@@ -38,6 +38,10 @@ public sealed class DistillationTests
                     Assert.True(packed[row].SequenceEqual(alone[slot]), $"seed {seed}, {run}, slot {slot}");
                 }
             }
+
+            // Control: one slot shifted by one position is seen.
+            var shifted = Logits(ptp, texts, runs, batch => batch.SlotPositions[0]++);
+            Assert.False(packed[0].SequenceEqual(shifted[0]), $"control, seed {seed}");
         }
     }
 
@@ -234,11 +238,14 @@ public sealed class DistillationTests
             return new SlotRun(text, start, 1 + random.NextInt(Math.Min(slots, length - start)));
         })];
 
-    private static float[][] Logits(OneHotPtp ptp, Completion[] texts, SlotRun[] runs)
+    private static float[][] Logits(
+        OneHotPtp ptp, Completion[] texts, SlotRun[] runs, Action<DistillationBatch>? damage = null)
     {
+        var batch = new DistillationBatch(texts, runs, 1, 1);
+        damage?.Invoke(batch);
         var trainer = new Distillation(
             ptp, texts, new DistillationOptions { ContextTokens = 64 }, new AdamWOptions(), new LearningRate());
-        var logits = trainer.Logits(new DistillationBatch(texts, runs, 1, 1)).Value;
+        var logits = trainer.Logits(batch).Value;
         return [.. Enumerable.Range(0, logits.Rows).Select(r => logits.Row(r).ToArray())];
     }
 }
