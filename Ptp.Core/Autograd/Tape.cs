@@ -67,10 +67,10 @@ public sealed class Tape(IBackend backend)
         return y;
     }
 
-    /// <summary>x W^T written to <paramref name="y"/> [R, N].</summary>
-    public void MatMul(Variable x, Parameter weight, Variable y)
+    /// <summary>x W^T written, or added, to <paramref name="y"/> [R, N].</summary>
+    public void MatMul(Variable x, Parameter weight, Variable y, bool accumulate = false)
     {
-        backend.MatMul(x.Value, weight.Packed(), false, y.Value);
+        backend.MatMul(x.Value, weight.Packed(), accumulate, y.Value);
         if (!Recording || y.Gradient is null)
         {
             return;

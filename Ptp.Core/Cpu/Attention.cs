@@ -87,47 +87,62 @@ internal static unsafe class Attention
     private static void BackwardHead(void* context, int keyValueHead)
     {
         var call = (Call*)context;
-        var p = Scratch.First(call->MaxKeys + 16);
-        var dp = Scratch.Second(call->MaxKeys + 16);
-        var size = call->HeadSize;
         var group = call->Heads / call->KeyValueHeads;
-        var scale = 1f / MathF.Sqrt(size);
-        for (var row = 0; row < call->Rows; row++)
+        var scratch = Scratch.First(Math.Max(
+            2 * (call->MaxKeys + 16), AttentionBlocks.ScratchLength(call->MaxKeys, call->HeadSize)));
+        var packed = default(AttentionBlocks.Packed);
+        for (var row = 0; row < call->Rows;)
         {
+            var rows = AttentionBlocks.Length(call, row);
             for (var head = keyValueHead * group; head < (keyValueHead + 1) * group; head++)
             {
-                var offset = ((nint)row * call->Heads + head) * size;
-                var q = call->Q + offset;
-                var dOutput = call->DOutput + offset;
-                var keys = Probabilities(call, row, q, keyValueHead, p);
-
-                // o = sum_t p_t v_t  =>  dp_t = dO v_t
-                var seen = 0;
-                foreach (var segment in new Segments(call, row, keyValueHead))
+                if (rows > 1)
                 {
-                    VectorOps.DotRows(dOutput, segment.Values, segment.Stride, segment.Count, size, dp + seen);
-                    seen += segment.Count;
+                    AttentionBlocks.Backward(call, row, rows, head, keyValueHead, scratch, ref packed);
                 }
-
-                // p = softmax(s)  =>  ds_t = p_t (dp_t - sum_j p_j dp_j), and s = scale * q k
-                var mean = VectorOps.Dot(p, dp, keys);
-                VectorOps.SoftmaxGradient(p, dp, mean, scale, keys);
-
-                seen = 0;
-                foreach (var segment in new Segments(call, row, keyValueHead))
+                else
                 {
-                    VectorOps.AddWeightedRows(
-                        dp + seen, segment.Keys, segment.Stride, segment.Count, size, call->DQ + offset);
-                    if (segment.OwnRow >= 0)
-                    {
-                        var own = ((nint)segment.OwnRow * call->KeyValueHeads + keyValueHead) * size;
-                        VectorOps.AddOuter(dp + seen, q, segment.Count, size, call->DKeys + own, segment.Stride);
-                        VectorOps.AddOuter(p + seen, dOutput, segment.Count, size, call->DValues + own, segment.Stride);
-                    }
-
-                    seen += segment.Count;
+                    BackwardRow(call, row, head, keyValueHead, scratch, scratch + call->MaxKeys + 16);
+                    packed = default;
                 }
             }
+
+            row += rows;
+        }
+    }
+
+    private static void BackwardRow(Call* call, int row, int head, int keyValueHead, float* p, float* dp)
+    {
+        var size = call->HeadSize;
+        var scale = 1f / MathF.Sqrt(size);
+        var offset = ((nint)row * call->Heads + head) * size;
+        var q = call->Q + offset;
+        var dOutput = call->DOutput + offset;
+        var keys = Probabilities(call, row, q, keyValueHead, p);
+
+        // o = sum_t p_t v_t  =>  dp_t = dO v_t
+        var seen = 0;
+        foreach (var segment in new Segments(call, row, keyValueHead))
+        {
+            VectorOps.DotRows(dOutput, segment.Values, segment.Stride, segment.Count, size, dp + seen);
+            seen += segment.Count;
+        }
+
+        // p = softmax(s)  =>  ds_t = p_t (dp_t - sum_j p_j dp_j), and s = scale * q k
+        VectorOps.SoftmaxGradient(p, dp, VectorOps.Dot(p, dp, keys), scale, keys);
+
+        seen = 0;
+        foreach (var segment in new Segments(call, row, keyValueHead))
+        {
+            VectorOps.AddWeightedRows(dp + seen, segment.Keys, segment.Stride, segment.Count, size, call->DQ + offset);
+            if (segment.OwnRow >= 0)
+            {
+                var own = ((nint)segment.OwnRow * call->KeyValueHeads + keyValueHead) * size;
+                VectorOps.AddOuter(dp + seen, q, segment.Count, size, call->DKeys + own, segment.Stride);
+                VectorOps.AddOuter(p + seen, dOutput, segment.Count, size, call->DValues + own, segment.Stride);
+            }
+
+            seen += segment.Count;
         }
     }
 

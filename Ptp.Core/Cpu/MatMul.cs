@@ -87,14 +87,7 @@ internal static unsafe class MatMul
         var to = job->Panels + (nint)panel * k * Panel;
         var columns = Math.Min(Panel, job->Columns - panel * Panel);
         new Span<float>(to, columns < Panel ? k * Panel : 0).Clear();
-        for (var j = 0; j < columns; j++)
-        {
-            var row = job->Source + (nint)(panel * Panel + j) * k;
-            for (var i = 0; i < k; i++)
-            {
-                to[i * Panel + j] = row[i];
-            }
-        }
+        Transpose(job->Source + (nint)panel * Panel * k, k, columns, k, to, Panel);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -198,9 +191,13 @@ internal static unsafe class MatMul
         }
     }
 
-    /// <summary>Rows are contiguous: 4 x 4 blocks are transposed in registers, the rest goes one by one.</summary>
+    /// <summary>Rows are contiguous: strip[k][row].</summary>
+    internal static void PackRowsOfStrip(float* a, nint rowStride, int height, int depth, float* strip) =>
+        Transpose(a, rowStride, height, depth, strip, height);
+
+    /// <summary>to[k * stride + row] = a[row][k]: 4 x 4 blocks are transposed in registers, the rest goes one by one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void PackRowsOfStrip(float* a, nint rowStride, int height, int depth, float* strip)
+    internal static void Transpose(float* a, nint rowStride, int height, int depth, float* to, int stride)
     {
         var blocked = Sse.IsSupported ? height / 4 * 4 : 0;
         var whole = depth / 4 * 4;
@@ -210,17 +207,17 @@ internal static unsafe class MatMul
             var r1 = r0 + rowStride;
             var r2 = r1 + rowStride;
             var r3 = r2 + rowStride;
-            var to = strip + row;
-            for (var k = 0; k < whole; k += 4, to += 4 * height)
+            var target = to + row;
+            for (var k = 0; k < whole; k += 4, target += 4 * stride)
             {
                 var (x0, x1) = (Vector128.Load(r0 + k), Vector128.Load(r1 + k));
                 var (x2, x3) = (Vector128.Load(r2 + k), Vector128.Load(r3 + k));
                 var (low01, high01) = (Sse.UnpackLow(x0, x1), Sse.UnpackHigh(x0, x1));
                 var (low23, high23) = (Sse.UnpackLow(x2, x3), Sse.UnpackHigh(x2, x3));
-                Sse.MoveLowToHigh(low01, low23).Store(to);
-                Sse.MoveHighToLow(low23, low01).Store(to + height);
-                Sse.MoveLowToHigh(high01, high23).Store(to + 2 * height);
-                Sse.MoveHighToLow(high23, high01).Store(to + 3 * height);
+                Sse.MoveLowToHigh(low01, low23).Store(target);
+                Sse.MoveHighToLow(low23, low01).Store(target + stride);
+                Sse.MoveLowToHigh(high01, high23).Store(target + 2 * stride);
+                Sse.MoveHighToLow(high23, high01).Store(target + 3 * stride);
             }
         }
 
@@ -229,7 +226,7 @@ internal static unsafe class MatMul
             var source = a + row * rowStride;
             for (var k = row < blocked ? whole : 0; k < depth; k++)
             {
-                strip[k * height + row] = source[k];
+                to[k * stride + row] = source[k];
             }
         }
     }
@@ -282,7 +279,8 @@ internal static unsafe class MatMul
         }
     }
 
-    private static void Tile(float* a, float* b, float* c, nint ldc, int rows, int k, bool accumulate)
+    /// <summary>A tile of up to 12 rows and one panel, with the instruction set chosen above.</summary>
+    internal static void Tile(float* a, float* b, float* c, nint ldc, int rows, int k, bool accumulate)
     {
         if (!Use512)
         {

@@ -16,6 +16,12 @@ public sealed record AdapterManifest
     /// <summary>The kind that is a small model of its own.</summary>
     public const string Student = "student";
 
+    /// <summary>Slots that start alike, from the auxiliary alone.</summary>
+    public const string MeanToken = "mean-token";
+
+    /// <summary>Slots that start as the last known token.</summary>
+    public const string LastToken = "last-token";
+
     /// <summary>The version of the format that this code writes and reads.</summary>
     public const int CurrentVersion = 1;
 
@@ -42,6 +48,9 @@ public sealed record AdapterManifest
 
     /// <summary>How an auxiliary enters, such as "binary-float", "fixed-point", "linear:3" or "constant".</summary>
     public required string Embedding { get; init; }
+
+    /// <summary>What a slot is before the auxiliary is added: <see cref="MeanToken"/> or <see cref="LastToken"/>.</summary>
+    public string SlotStart { get; init; } = MeanToken;
 
     /// <summary>How an auxiliary picks a token of a law.</summary>
     public string PickRule { get; init; } = "inverse-cdf";
@@ -91,6 +100,7 @@ public sealed record AdapterManifest
             Kind == GatedLora ? "a number from 1 to 65536" : "0 or more");
         Require(double.IsFinite(Scale), asked, "scale", Guard.Text(Scale), "a finite number");
         Require(!string.IsNullOrWhiteSpace(Embedding), asked, "embedding", Embedding, "the name of an embedding");
+        Require(SlotStart is MeanToken or LastToken, asked, "slot_start", SlotStart, $"{MeanToken} or {LastToken}");
         Require(PickRule == "inverse-cdf", asked, "pick_rule", PickRule, "inverse-cdf");
         Require(double.IsFinite(Temperature) && Temperature >= 0, asked, "temperature", Guard.Text(Temperature),
             "0 or more");
@@ -116,6 +126,7 @@ public sealed record AdapterManifest
             Rank = json.Int("rank"),
             Scale = json.Number("scale"),
             Embedding = json.String("embedding"),
+            SlotStart = json.Find("slot_start") is null ? MeanToken : json.String("slot_start"),
             PickRule = json.String("pick_rule"),
             Temperature = json.Number("temperature"),
             TopK = json.Int("top_k"),
@@ -138,6 +149,7 @@ public sealed record AdapterManifest
         json.WriteNumber("rank", Rank);
         json.WriteNumber("scale", Scale);
         json.WriteString("embedding", Embedding);
+        json.WriteString("slot_start", SlotStart);
         json.WriteString("pick_rule", PickRule);
         json.WriteNumber("temperature", Temperature);
         json.WriteNumber("top_k", TopK);

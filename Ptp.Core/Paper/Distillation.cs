@@ -110,7 +110,7 @@ public sealed class Distillation
 
         _slots.Reset();
         var x = _slots.Empty(batch.Targets.Length, network.Config.HiddenSize);
-        _ptp.Embed(_slots, batch.U, x);
+        _ptp.Embed(_slots, batch.U, batch.LastTokens, x);
         var rows = new CallRows(batch.SlotPositions, batch.SlotVisibility(cached: true), _cache, GateStart: 0);
         return network.Logits(_slots, network.Blocks(_slots, x, rows, _ptp.Lora));
     }
@@ -123,7 +123,7 @@ public sealed class Distillation
         _slots.Reset();
         var x = _slots.Empty(context + slots, network.Config.HiddenSize);
         _slots.Embedding(network.Embeddings, batch.Ids, x.Slice(0, context));
-        _ptp.Embed(_slots, batch.U, x.Slice(context, slots));
+        _ptp.Embed(_slots, batch.U, batch.LastTokens, x.Slice(context, slots));
         var rows = new CallRows([.. batch.Positions, .. batch.SlotPositions], batch.SlotVisibility(cached: false));
         var hidden = network.Blocks(_slots, x, rows);
         return network.Logits(_slots, hidden.Slice(context, slots));

@@ -38,6 +38,7 @@ public sealed class DistillationBatch
         Positions = [.. texts.SelectMany(t => Enumerable.Range(0, t.Tokens.Length))];
         var rows = runs.Sum(r => r.Count);
         SlotPositions = new int[rows];
+        LastTokens = new int[rows];
         Targets = new int[rows];
         Weights = new float[rows];
         U = new float[rows * numbersPerToken];
@@ -51,6 +52,7 @@ public sealed class DistillationBatch
             for (var slot = 0; slot < run.Count; slot++, row++)
             {
                 SlotPositions[row] = run.Start + slot - 1;
+                LastTokens[row] = text.Tokens[run.Start - 1];
                 Targets[row] = text.Tokens[run.Start + slot];
                 Weights[row] = (float)Math.Pow(gamma, slot);
                 text.U.AsSpan((run.Start + slot - text.PromptLength) * numbersPerToken, numbersPerToken)
@@ -73,6 +75,9 @@ public sealed class DistillationBatch
 
     /// <summary>Auxiliaries of slots, [R * numbers per token].</summary>
     public float[] U { get; }
+
+    /// <summary>The last known token before each slot's run, [R].</summary>
+    public int[] LastTokens { get; }
 
     /// <summary>Tokens the slots must predict, [R].</summary>
     public int[] Targets { get; }

@@ -46,7 +46,7 @@ public sealed class GatedDrafter(OneHotPtp ptp) : IDrafter
         var cached = session.Cache.Length;
         var x = tape.Empty(ids.Length + count, ptp.Network.Config.HiddenSize);
         tape.Embedding(ptp.Network.Embeddings, ids, x.Slice(0, ids.Length));
-        ptp.Embed(tape, u, g, x.Slice(ids.Length, count));
+        ptp.Embed(tape, u, g, ids[^1], x.Slice(ids.Length, count));
         var visibility = new Visibility().AddCausal(0, cached, ids.Length);
         var positions = new int[count];
         for (var slot = 0; slot < count; slot++)

@@ -8,6 +8,16 @@ using Ptp.Core.Model;
 
 namespace Ptp.Core.Paper;
 
+/// <summary>What a slot is before u is embedded into it.</summary>
+public enum SlotStart
+{
+    /// <summary>The same vector for all slots, learned from the mean token vector on: u alone, as in the paper.</summary>
+    MeanToken,
+
+    /// <summary>The vector of the last known token, t_{g-1}: slot 0 begins as the very row that predicts t_g. Our addition.</summary>
+    LastToken,
+}
+
 /// <summary>A network with auxiliary slots.</summary>
 [Paper("O-PTP")]
 public sealed class OneHotPtp
@@ -23,18 +33,23 @@ public sealed class OneHotPtp
     /// <param name="law">The sampling law it is trained for.</param>
     /// <param name="rule">How u picks a token.</param>
     /// <param name="seed">Seed of the table.</param>
+    /// <param name="start">What a slot is before u is embedded into it.</param>
     public OneHotPtp(
         Transformer network, GatedLora? lora, AuxiliaryEmbedding embedding, int slots, SamplingOptions law,
-        PickRule rule, ulong seed)
+        PickRule rule, ulong seed, SlotStart start = SlotStart.MeanToken)
     {
         Guard.Require(slots is > 0 and <= 256, "Make an O-PTP model", $"{slots} slots", "1 to 256",
             "The paper uses 16.");
-        (Network, Lora, Embedding, Slots, Law, Rule) = (network, lora, embedding, slots, law.Validated(), rule);
+        (Network, Lora, Embedding, Slots, Start) = (network, lora, embedding, slots, start);
+        (Law, Rule) = (law.Validated(), rule);
         NumbersPerToken = rule.NumbersPerToken(network.Config.VocabularySize);
         var features = embedding.FeatureCount(NumbersPerToken);
         Table = new Parameter(network.Backend, "ptp.auxiliary_embedding.weight", network.Config.HiddenSize, features);
         Initialise.Gaussian(Table, new RandomStream(seed, "auxiliary embedding"), 0.02);
-        StartAtMeanToken();
+        if (start == SlotStart.MeanToken)
+        {
+            StartAtMeanToken();
+        }
     }
 
     /// <summary>The network that the slots run through.</summary>
@@ -51,6 +66,9 @@ public sealed class OneHotPtp
 
     /// <summary>N.</summary>
     public int Slots { get; }
+
+    /// <summary>What a slot is before u is embedded into it.</summary>
+    public SlotStart Start { get; }
 
     /// <summary>The law it is trained for.</summary>
     public SamplingOptions Law { get; }
@@ -70,8 +88,9 @@ public sealed class OneHotPtp
     /// <summary>Embeds auxiliaries into rows of <paramref name="x"/>.</summary>
     /// <param name="tape">The pass.</param>
     /// <param name="u">Numbers, [R, NumbersPerToken].</param>
+    /// <param name="lastTokens">For each slot, the last known token before its draft, [R].</param>
     /// <param name="x">Destination, [R, D].</param>
-    public void Embed(Tape tape, ReadOnlySpan<float> u, Variable x)
+    public void Embed(Tape tape, ReadOnlySpan<float> u, int[] lastTokens, Variable x)
     {
         var rows = x.Value.Rows;
         var width = Table.Value.Columns;
@@ -85,11 +104,17 @@ public sealed class OneHotPtp
             Embedding.Features(u.Slice(row * NumbersPerToken, NumbersPerToken), _features.AsSpan(row * width, width));
         }
 
-        tape.MatMul(tape.Constant(_features.AsSpan(0, rows * width), rows, width), Table, x);
+        var anchored = Start == SlotStart.LastToken;
+        if (anchored)
+        {
+            tape.Embedding(Network.Embeddings, lastTokens, x);
+        }
+
+        tape.MatMul(tape.Constant(_features.AsSpan(0, rows * width), rows, width), Table, x, accumulate: anchored);
     }
 
-    /// <summary>Embeds u of tokens g, g + 1, ... into rows of <paramref name="x"/>.</summary>
-    public void Embed(Tape tape, Auxiliaries u, long g, Variable x)
+    /// <summary>Embeds u of tokens g, g + 1, ..., which follow <paramref name="lastToken"/>, into rows of <paramref name="x"/>.</summary>
+    public void Embed(Tape tape, Auxiliaries u, long g, int lastToken, Variable x)
     {
         var rows = x.Value.Rows;
         if (_numbers.Length < rows * NumbersPerToken)
@@ -105,7 +130,9 @@ public sealed class OneHotPtp
             }
         }
 
-        Embed(tape, _numbers.AsSpan(0, rows * NumbersPerToken), x);
+        var lastTokens = new int[rows];
+        Array.Fill(lastTokens, lastToken);
+        Embed(tape, _numbers.AsSpan(0, rows * NumbersPerToken), lastTokens, x);
     }
 
     /// <summary>Moves all slots to the mean token vector, so that the base's circuits meet rows of a kind they know.</summary>

@@ -37,7 +37,8 @@ public static class PtpAdapter
             : new GatedLora(network.Backend, network.Config, manifest.Rank, manifest.Scale, seed: 0);
         var ptp = new OneHotPtp(
             network, lora, AuxiliaryEmbedding.Parse(manifest.Embedding), manifest.Slots, law,
-            PickRule.Parse(manifest.PickRule), seed: 0);
+            PickRule.Parse(manifest.PickRule), seed: 0,
+            manifest.SlotStart == AdapterManifest.LastToken ? SlotStart.LastToken : SlotStart.MeanToken);
         ModelCheckpoint.Restore(Own(ptp), files.Tensors, $"Load the adapter in {folder}");
         return ptp;
     }
@@ -62,6 +63,7 @@ public static class PtpAdapter
             Rank = ptp.Lora?.Rank ?? 0,
             Scale = ptp.Lora?.Scale ?? 1,
             Embedding = ptp.Embedding.Name,
+            SlotStart = ptp.Start == SlotStart.LastToken ? AdapterManifest.LastToken : AdapterManifest.MeanToken,
             PickRule = ptp.Rule.Name,
             Temperature = ptp.Law.Temperature,
             TopK = ptp.Law.TopK,

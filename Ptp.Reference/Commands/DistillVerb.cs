@@ -52,6 +52,10 @@ internal sealed class DistillVerb : Verb
         "--embedding", "How u enters a slot; 'constant' hides it: independent predictions, the baseline.",
         "binary-float|fixed-point|linear:n|constant", "fixed-point");
 
+    private readonly Option<string?> _start = Values.Word(
+        "--slot-start", "What a slot is before u is added: the last known token, or the same vector for all (the paper).",
+        [AdapterManifest.LastToken, AdapterManifest.MeanToken], AdapterManifest.LastToken);
+
     private readonly Option<double> _gamma = Values.Number("--gamma", "Weight of slot l is gamma^l.", 1);
     private readonly Option<double> _continuation = Values.Number(
         "--continuation", "Chance that a draft goes on after its second slot: late slots cost time as often as they count.", 0.6);
@@ -81,7 +85,7 @@ internal sealed class DistillVerb : Verb
         _output.Required = true;
         foreach (var option in (Option[])[
             _model, _tokenizer, _corpus, _output, _completions, _count, _maxNew, _maxPrompt, _shares, _temperature, _topK,
-            _topP, _slots, _kind, _rank, _scale, _studentSize, _embedding, _gamma, _continuation, _context, _rows, _steps,
+            _topP, _slots, _kind, _rank, _scale, _studentSize, _embedding, _start, _gamma, _continuation, _context, _rows, _steps,
             _rate, _warmUp, _checkpoint, _seed, _overwrite, _curve])
         {
             Add(option);
@@ -195,7 +199,8 @@ internal sealed class DistillVerb : Verb
             }, seed)
             : model.Model;
         var lora = isStudent ? null : new GatedLora(network.Backend, config, call.Get(_rank), call.Get(_scale), seed);
-        return new OneHotPtp(network, lora, embedding, call.Get(_slots), law, InverseCdf.Instance, seed);
+        var start = call.Get(_start) == AdapterManifest.LastToken ? SlotStart.LastToken : SlotStart.MeanToken;
+        return new OneHotPtp(network, lora, embedding, call.Get(_slots), law, InverseCdf.Instance, seed, start);
     }
 
     private DistillationRunOptions RunOptions(Call call, ModelChoice model, string folder) => new()

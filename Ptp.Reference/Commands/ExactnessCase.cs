@@ -202,7 +202,9 @@ public sealed class ExactnessCase
             2 => "linear:5",
             _ => "constant",
         });
-        var ptp = new OneHotPtp(network, lora, embedding, Slots, Law, InverseCdf.Instance, random.NextBits());
+        var ptp = new OneHotPtp(
+            network, lora, embedding, Slots, Law, InverseCdf.Instance, random.NextBits(),
+            random.NextInt(2) == 0 ? SlotStart.MeanToken : SlotStart.LastToken);
         Initialise.Gaussian(ptp.Table, random, 1);
         return ptp;
     }

@@ -1,6 +1,6 @@
-// A random attention call: grouped heads, a cache with a hole in front and behind, and gaps between own ranges.
-// Source: Visibility's own rules: one cache range, ascending own ranges, at least one key per row.
-// Not here: what attention computes.
+// A random attention call: grouped heads, a cache with a hole in front and behind, and gaps between own ranges;
+// every third one is packed texts, each causal in itself, as training has them (backends may take those in blocks).
+// Source: Visibility's own rules: one cache range, ascending own ranges, at least one key per row. Not here: attention.
 
 using Ptp.Core.Tensors;
 
@@ -13,7 +13,10 @@ internal sealed class AttentionCase
         Rows = 1 + random.Next(maxRows);
         var group = 1 + random.Next(3);
         var kvHeads = 1 + random.Next(3);
-        var size = new[] { 2, 4, 6, 8, 10, 16, 24, 32, 64, 66 }[random.Next(10)];
+        var packed = random.Next(3) == 0;
+        var size = packed && random.Next(4) > 0
+            ? 64 * (1 + random.Next(2))
+            : new[] { 2, 4, 6, 8, 10, 16, 24, 32, 64, 66 }[random.Next(10)];
         Shape = new HeadShape(kvHeads * group, kvHeads, size);
         Capacity = random.Next(3) == 0 ? 0 : 1 + random.Next(40);
         Q = Normal(random, Rows * QueryWidth);
@@ -21,7 +24,14 @@ internal sealed class AttentionCase
         Values = Normal(random, Rows * Width);
         CacheKeys = Normal(random, Capacity * Width);
         CacheValues = Normal(random, Capacity * Width);
-        for (var row = 0; row < Rows; row++)
+        for (var texts = packed ? Rows : 0; texts > 0;)
+        {
+            var length = 1 + random.Next(texts);
+            Visibility.AddCausal(0, 0, length);
+            texts -= length;
+        }
+
+        for (var row = packed ? Rows : 0; row < Rows; row++)
         {
             var start = random.Next(Capacity + 1);
             var end = start + random.Next(Capacity - start + 1);

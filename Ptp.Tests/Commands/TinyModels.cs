@@ -36,7 +36,7 @@ public sealed class TinyModels : IDisposable
         var law = new SamplingOptions { Temperature = 0.7, TopP = 0.9 };
         var lora = new GatedLora(backend, config, 4, 1, 5);
         Widen(lora.Parameters, 5);
-        Save(Adapter, new OneHotPtp(model, lora, new FixedPointEmbedding(), 6, law, InverseCdf.Instance, 5), fingerprint);
+        Save(Adapter, new OneHotPtp(model, lora, new FixedPointEmbedding(), 6, law, InverseCdf.Instance, 5, SlotStart.LastToken), fingerprint);
         var student = new Transformer(backend, config with { HiddenSize = 8, HeadSize = 0 }, 6);
         Save(Student, new OneHotPtp(student, null, new BinaryFloatEmbedding(), 5, law, InverseCdf.Instance, 6), fingerprint);
         WriteCorpus();

@@ -62,7 +62,7 @@ public sealed class SlotVisibilityTests : IDisposable
         var (ptp, session, u) = Draw(seed, "fixed-point");
         var tape = new Tape(_backend);
         var x = tape.Empty(u.Length, ptp.Network.Config.HiddenSize);
-        ptp.Embed(tape, u, x);
+        ptp.Embed(tape, u, [.. u.Select(_ => session.Tokens[^1])], x);
         double[] vectors = [.. x.Value.Span.ToArray().Select(v => (double)v)];
         var call = ScalarCall.WithSlots([.. session.Tokens], vectors, ptp.Network.Config.HiddenSize);
         var expected = ScalarModels.Of(ptp.Network).Forward(call, ScalarModels.Of(ptp.Lora!));
@@ -100,7 +100,8 @@ public sealed class SlotVisibilityTests : IDisposable
         }
 
         var ptp = new OneHotPtp(
-            model, lora, AuxiliaryEmbedding.Parse(embedding), 8, SamplingOptions.Greedy, InverseCdf.Instance, 5);
+            model, lora, AuxiliaryEmbedding.Parse(embedding), 8, SamplingOptions.Greedy, InverseCdf.Instance, 5,
+            seed % 2 == 0 ? SlotStart.MeanToken : SlotStart.LastToken);
         Initialise.Gaussian(ptp.Table, random, 1);
         var session = new ModelSession(model, new SamplingOptions(), InverseCdf.Instance);
         session.Start([.. Enumerable.Range(0, 1 + random.NextInt(9)).Select(i => i % model.Config.VocabularySize)]);

@@ -113,7 +113,7 @@ internal sealed class SlotDraw
 
         Ptp = new OneHotPtp(
             model, Lora, AuxiliaryEmbedding.Parse(seed % 2 == 0 ? "fixed-point" : "linear:4"), 8, SamplingOptions.Greedy,
-            InverseCdf.Instance, 1);
+            InverseCdf.Instance, 1, seed % 3 == 0 ? SlotStart.LastToken : SlotStart.MeanToken);
         Initialise.Gaussian(Ptp.Table, stream, 0.5);
         foreach (var parameter in Ptp.Trained)
         {
@@ -138,7 +138,7 @@ internal sealed class SlotDraw
         var tape = new Tape(Ptp.Network.Backend) { Recording = true };
         var x = tape.Empty(Ids.Length + U.Length, Ptp.Network.Config.HiddenSize);
         tape.Embedding(Ptp.Network.Embeddings, Ids, x.Slice(0, Ids.Length));
-        Ptp.Embed(tape, U, x.Slice(Ids.Length, U.Length));
+        Ptp.Embed(tape, U, [.. U.Select(_ => Ids[^1])], x.Slice(Ids.Length, U.Length));
         int[] positions = [.. Enumerable.Range(0, Ids.Length), .. Enumerable.Range(Ids.Length - 1, U.Length)];
         var rows = new CallRows(positions, Visibility.Causal(0, positions.Length), GateStart: Ids.Length);
         tape.CrossEntropy(Ptp.Network.Logits(tape, Ptp.Network.Blocks(tape, x, rows, Lora)), _targets, []);
@@ -157,6 +157,12 @@ internal sealed class SlotDraw
 
         var vectors = ScalarOps.Linear(
             ScalarModels.Doubles(features), ScalarModels.Values(Ptp.Table), U.Length, width, hidden);
+        var tokens = ScalarModels.Values(Ptp.Network.Embeddings);
+        for (var i = 0; Ptp.Start == SlotStart.LastToken && i < vectors.Length; i++)
+        {
+            vectors[i] += tokens[Ids[^1] * hidden + i % hidden];
+        }
+
         var pass = ScalarModels.Of(Ptp.Network).Forward(
             ScalarCall.WithSlots(Ids, vectors, hidden), ScalarModels.Of(Lora));
         var gradient = new double[pass.Logits.Length];

@@ -172,7 +172,7 @@ public sealed class DistillationTests
             Initialise.Gaussian(network.Head, random, 1); // a frozen head of tiny weights could not be sure of anything
             var ptp = new OneHotPtp(
                 network, new GatedLora(s_backend, network.Config, 8, 1, 1), AuxiliaryEmbedding.Parse(embedding), 2,
-                s_law, InverseCdf.Instance, 1);
+                s_law, InverseCdf.Instance, 1, SlotStart.LastToken);
             var trainer = new Distillation(
                 ptp, texts, new DistillationOptions { ContextTokens = 60, SlotRows = 40 }, new AdamWOptions(),
                 new LearningRate { Peak = 1e-2, WarmUp = 10, Steps = 150 });
@@ -208,7 +208,8 @@ public sealed class DistillationTests
         var network = Base(seed);
         var lora = gated ? new GatedLora(s_backend, network.Config, 3, 0.7, seed) : null;
         var ptp = new OneHotPtp(
-            network, lora, AuxiliaryEmbedding.Parse("fixed-point"), 5, s_law, InverseCdf.Instance, seed);
+            network, lora, AuxiliaryEmbedding.Parse("fixed-point"), 5, s_law, InverseCdf.Instance, seed,
+            seed % 2 == 0 ? SlotStart.LastToken : SlotStart.MeanToken);
         var random = new RandomStream(seed, "weights of the test");
         foreach (var parameter in lora?.Parameters ?? [])
         {
