@@ -136,7 +136,10 @@ internal static unsafe class MatMul
             }
 
             PackStrips(block, job->RowStride, job->InnerStride, rows, depth, packed);
-            for (var panel = panelStart; panel < panelEnd; panel++)
+            var done = rows <= NarrowKernels.MaxRows && Use512
+                ? FewRows(job, packed, rowStart, rows, panelStart, panelEnd, inner, depth, accumulate)
+                : panelStart;
+            for (var panel = done; panel < panelEnd; panel++)
             {
                 var b = job->Panels + ((nint)panel * job->Inner + inner) * Panel;
                 var columns = Math.Min(Panel, job->Columns - panel * Panel);
@@ -148,6 +151,31 @@ internal static unsafe class MatMul
                 }
             }
         }
+    }
+
+    /// <summary>Up to six rows go two full panels at a time; returns the first panel that is left over.</summary>
+    private static int FewRows(
+        Job* job, float* packed, int rowStart, int rows, int panelStart, int panelEnd, int inner, int depth, bool accumulate)
+    {
+        var stride = (nint)job->Inner * Panel;
+        var ldc = (nint)job->Columns;
+        var panel = panelStart;
+        for (; panel + 2 <= panelEnd && (panel + 2) * Panel <= job->Columns; panel += 2)
+        {
+            var b = job->Panels + panel * stride + (nint)inner * Panel;
+            var c = job->C + rowStart * ldc + panel * Panel;
+            switch (rows)
+            {
+                case 2: NarrowKernels.TwoPanels<MatMulKernels.R2>(packed, b, stride, c, ldc, depth, accumulate); break;
+                case 3: NarrowKernels.TwoPanels<MatMulKernels.R3>(packed, b, stride, c, ldc, depth, accumulate); break;
+                case 4: NarrowKernels.TwoPanels<MatMulKernels.R4>(packed, b, stride, c, ldc, depth, accumulate); break;
+                case 5: NarrowKernels.TwoPanels<MatMulKernels.R5>(packed, b, stride, c, ldc, depth, accumulate); break;
+                case 6: NarrowKernels.TwoPanels<MatMulKernels.R6>(packed, b, stride, c, ldc, depth, accumulate); break;
+                default: return panel;
+            }
+        }
+
+        return panel;
     }
 
     /// <summary>A single row needs no packing: four panels at a time, the last ones one by one.</summary>

@@ -3,7 +3,6 @@
 // Refuses: completions of another base or law than asked, a finished adapter without --overwrite.
 
 using System.CommandLine;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Ptp.Core;
 using Ptp.Core.Decoding;
@@ -119,6 +118,7 @@ internal sealed class DistillVerb : Verb
         var options = RunOptions(call, model, folder);
         call.Out.Note(Invariant(
             $"{backend.Name}; {completions.Count} completions; {ptp.Trained.Sum(p => (long)p.Value.Length) / 1e6:0.00} M parameters; {folder}"));
+        KeepRecord(call, folder, model.Fingerprint, completions.Count, options);
         using var steps = new TrainingInput.Steps(call, "distill", options.Rate.Steps);
         var complete = DistillationRun.Run(options, ptp, completions, steps.Take, call.Cancellation);
         steps.Dispose();
@@ -169,20 +169,14 @@ internal sealed class DistillVerb : Verb
             ["max_new"] = options.MaxNewTokens,
             ["max_prompt"] = options.MaxPrompt,
             ["per_shard"] = options.PerShard,
-        }.ToJsonString(new JsonSerializerOptions { WriteIndented = true });
+        };
         var path = Path.Combine(options.Folder, RecordName);
-        if (File.Exists(path))
-        {
-            Guard.Require(File.ReadAllText(path) == record, "Use completions",
-                $"'{options.Folder}', made by another base, law, seed or length", "completions of this very run",
-                "Name another folder with --completions, or repeat the options in its " + RecordName + ".");
-            return;
-        }
-
-        Guard.Require(!Directory.Exists(options.Folder) || !Directory.EnumerateFiles(options.Folder, "*.ptpc").Any(),
+        Guard.Require(
+            File.Exists(path) || !Directory.Exists(options.Folder) || !Directory.EnumerateFiles(options.Folder, "*.ptpc").Any(),
             "Use completions", $"'{options.Folder}' with shards but no {RecordName}", "completions whose origin is known",
             "Name another folder with --completions.");
-        AtomicFile.Write(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(record)));
+        RunRecord.Keep(path, "Use completions", record,
+            $"Name another folder with --completions, or repeat the options in {RecordName}.");
     }
 
     private OneHotPtp Fresh(Call call, ModelChoice model, AuxiliaryEmbedding embedding, SamplingOptions law)
@@ -225,6 +219,28 @@ internal sealed class DistillVerb : Verb
         },
         CheckpointEvery = call.Get(_checkpoint),
     };
+
+    private void KeepRecord(Call call, string folder, string fingerprint, int completions, DistillationRunOptions options) =>
+        TrainingInput.KeepRecord(folder, call.Get(_overwrite), new JsonObject
+        {
+            ["base"] = fingerprint,
+            ["completions"] = completions,
+            ["kind"] = call.Get(_kind),
+            ["rank"] = call.Get(_rank),
+            ["scale"] = call.Get(_scale),
+            ["student_size"] = call.Get(_studentSize),
+            ["embedding"] = call.Get(_embedding),
+            ["slot_start"] = call.Get(_start),
+            ["slots"] = call.Get(_slots),
+            ["gamma"] = options.Step.Gamma,
+            ["continuation"] = options.Step.Continuation,
+            ["context_tokens"] = options.Step.ContextTokens,
+            ["slot_rows"] = options.Step.SlotRows,
+            ["steps"] = options.Rate.Steps,
+            ["lr"] = options.Rate.Peak,
+            ["warmup"] = options.Rate.WarmUp,
+            ["seed"] = call.Get(_seed),
+        });
 
     private static void Report(
         Call call, DistillationRunOptions options, TrainingInput.Steps steps, IReadOnlyList<Completion> completions,

@@ -96,6 +96,7 @@ internal sealed class TrainVerb : Verb
             Invariant($"{backend.Name}; {options.Config.Parameters / 1e6:0.00} M parameters; ")
             + Invariant($"{tokens / 1e6:0.0} M tokens of text; {folder}"));
 
+        KeepRecord(call, folder, shares, tokens, options);
         using var steps = new TrainingInput.Steps(call, "train", options.Rate.Steps);
         var (_, complete) = LanguageModelRun.Run(
             options, train, heldOut, tokenizer, backend, steps.Take, call.Cancellation);
@@ -110,6 +111,23 @@ internal sealed class TrainVerb : Verb
         Report(call, options, steps, log, complete);
         return complete ? ErrorOutput.Done : ErrorOutput.Stopped;
     }
+
+    private void KeepRecord(
+        Call call, string folder, IReadOnlyDictionary<string, double> shares, long tokens, LanguageModelRunOptions options) =>
+        TrainingInput.KeepRecord(folder, call.Get(_overwrite), new JsonObject
+        {
+            ["text_tokens"] = tokens,
+            ["shares"] = string.Join(", ", shares.OrderBy(s => s.Key, StringComparer.Ordinal)
+                .Select(s => Invariant($"{s.Key}={s.Value}"))),
+            ["rows"] = options.Rows,
+            ["accumulate"] = options.Accumulation,
+            ["steps"] = options.Rate.Steps,
+            ["lr"] = options.Rate.Peak,
+            ["warmup"] = options.Rate.WarmUp,
+            ["final_lr"] = options.Rate.FinalFraction,
+            ["weight_decay"] = options.Optimiser.WeightDecay,
+            ["seed"] = options.Seed,
+        });
 
     private ByteLevelBpe Tokenizer(Call call, string folder, CorpusFolder corpus)
     {

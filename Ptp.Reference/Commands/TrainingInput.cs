@@ -3,6 +3,7 @@
 // Refuses: names that are not in the corpus, shares above one.
 
 using System.Diagnostics;
+using System.Text.Json.Nodes;
 using Ptp.Core;
 using Ptp.Core.Text;
 using Ptp.Core.Training;
@@ -105,6 +106,20 @@ internal static class TrainingInput
         }
 
         return curves;
+    }
+
+    /// <summary>Lets a run go on only as it began; a fresh one, or one that overwrites, writes its record.</summary>
+    public static void KeepRecord(string folder, bool overwrite, JsonObject options)
+    {
+        Directory.CreateDirectory(folder);
+        var path = Path.Combine(folder, RunRecord.Name);
+        if (overwrite || !File.Exists(Path.Combine(folder, ModelCheckpoint.OptimiserName)))
+        {
+            File.Delete(path); // of a run that is over
+        }
+
+        RunRecord.Keep(path, $"Go on with the run in {folder}", options,
+            "Repeat the options of the record to go on, or start anew with --overwrite or another --output.");
     }
 
     /// <summary>Refuses to write over a finished model.</summary>

@@ -53,7 +53,7 @@ public sealed class TrainingVerbTests(TinyModels tiny)
         // The same completions serve a second adapter, but not another law.
         string[] second = [.. distill.Select(a => a == adapter ? tiny.At("made-independent") : a), "--embedding", "constant"];
         CliRun.Result(second);
-        CliRun.Refuses("another base, law, seed", [.. second, "--overwrite", "--temperature", "1"]);
+        CliRun.Refuses("temperature = 1", [.. second, "--overwrite", "--temperature", "1"]);
     }
 
     [Fact]
@@ -79,6 +79,12 @@ public sealed class TrainingVerbTests(TinyModels tiny)
         Assert.True(File.Exists(Path.Combine(folder, "optimiser.safetensors")));
         Assert.Contains("the same command goes on", stopped.Out, StringComparison.Ordinal);
         CliRun.Refuses("another size", [.. Train(folder, Steps), "--layers", "2"]);
+        CliRun.Refuses("seed = 2", [.. Train(folder, Steps), "--seed", "2"]);
+        var record = Path.Combine(folder, "run.json");
+        var text = File.ReadAllText(record);
+        File.WriteAllText(record, text[..10]);
+        CliRun.Refuses("damaged", Train(folder, Steps));
+        File.WriteAllText(record, text);
 
         Assert.Equal(0, CliRun.Of(Train(folder, Steps)).Code);
         Assert.False(File.Exists(Path.Combine(folder, "optimiser.safetensors")));
