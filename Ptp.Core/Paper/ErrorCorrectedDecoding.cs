@@ -13,18 +13,21 @@ namespace Ptp.Core.Paper;
 /// <param name="drafter">Any drafter; its quality changes the speed, never the text.</param>
 /// <param name="law">The sampling law.</param>
 /// <param name="rule">How u picks a token.</param>
-/// <param name="slots">Tokens per draft; 0 = all the drafter has.</param>
+/// <param name="slots">Most tokens per draft; 0 = all the drafter has.</param>
 /// <param name="exactFirst">
 /// True to replace the first draft token by Pick(u_g, P(t_g)) where drafting yields that law anyway, so that a round commits two
 /// tokens at least.
 /// </param>
+/// <param name="length">How many of the slots to use in a round; null = all.</param>
 [Paper("Algorithm 1")]
 public sealed class ErrorCorrectedDecoding(
-    Transformer model, IDrafter drafter, SamplingOptions law, PickRule rule, int slots = 0, bool exactFirst = true)
+    Transformer model, IDrafter drafter, SamplingOptions law, PickRule rule, int slots = 0, bool exactFirst = true,
+    IDraftLength? length = null)
     : IDecoder
 {
     private readonly ModelSession _session = new(model, law, rule);
     private readonly int _slots = Math.Min(slots > 0 ? slots : drafter.Slots, drafter.Slots);
+    private readonly IDraftLength _length = length ?? new FixedLength(int.MaxValue);
 
     /// <inheritdoc/>
     public string Name => "ptp";
@@ -55,15 +58,19 @@ public sealed class ErrorCorrectedDecoding(
     {
         var g = output.Count;
         // The last token of a round is the verifier's own, so a draft longer than what is left minus one is wasted.
-        var count = Math.Min(_slots, Math.Min(limits.MaxNewTokens - g, _session.Room) - 1);
+        var most = Math.Min(_slots, Math.Min(limits.MaxNewTokens - g, _session.Room) - 1);
+        var context = _session.Cache.Length;
+        var count = most > 0 ? Math.Min(most, _length.Draft(context, most)) : 0;
         var draft = count > 0 ? drafter.Propose(_session, u, g, count) : new Draft([], [], false);
         var tokens = draft.Tokens;
         var verified = new int[tokens.Length + 1];
         var ownFirst = tokens.Length > 0 ? tokens[0] : -1;
+        var firstRight = false;
         if (draft.KnowsFirstLaw)
         {
             verified[0] = _session.Pick(0, u, g);
-            if (!exactFirst && ownFirst != verified[0])
+            firstRight = ownFirst == verified[0];
+            if (!exactFirst && !firstRight)
             {
                 // Already refuted: no call is spent on a draft that starts wrong.
                 _session.Stats.AddOwn(false, 0);
@@ -71,6 +78,8 @@ public sealed class ErrorCorrectedDecoding(
             }
 
             tokens[0] = verified[0];
+            tokens = tokens[..Math.Clamp(_length.Verify(context, tokens.Length, firstRight), 1, tokens.Length)];
+            verified = verified[..(tokens.Length + 1)];
             _session.Verify(tokens);
         }
         else
@@ -97,8 +106,9 @@ public sealed class ErrorCorrectedDecoding(
         if (tokens.Length > 0)
         {
             // As for the round itself: what an end token cut off was never committed, so it was never correct either.
-            var firstRight = ownFirst == verified[0];
+            firstRight = ownFirst == verified[0];
             _session.Stats.AddOwn(firstRight, firstRight ? Math.Min(correct, output.Count - g) : 0);
+            _length.Observe(tokens.Length, correct, firstRight);
         }
 
         return stop;

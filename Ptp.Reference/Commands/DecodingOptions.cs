@@ -7,6 +7,7 @@ using System.Text.Json.Nodes;
 using Ptp.Core;
 using Ptp.Core.Decoding;
 using Ptp.Core.Formats;
+using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Tensors;
 using Ptp.Core.Training;
@@ -15,7 +16,8 @@ namespace Ptp.Reference.Commands;
 
 /// <summary>Options of decoding.</summary>
 /// <param name="maxNew">Default of --max-new.</param>
-internal sealed class DecodingOptions(int maxNew)
+/// <param name="paying">True if drafts are as long as pays unless --slots says otherwise; false: as long as the adapter can.</param>
+internal sealed class DecodingOptions(int maxNew, bool paying)
 {
     private const double DefaultTemperature = 0.7;
     private const double DefaultTopP = 0.9;
@@ -28,8 +30,9 @@ internal sealed class DecodingOptions(int maxNew)
     private readonly Option<string?> _adapter = Values.Text(
         "--adapter", "O-PTP adapter folder, or 'none'. Default: models/ptp, with the default model only.", "FOLDER|none");
 
-    private readonly Option<int> _slots = Values.Whole(
-        "--slots", "Tokens drafted per round; 0 = as many as the adapter was trained for. Changes the speed, never the text.", 0);
+    private readonly Option<int?> _slots = Values.WholeOrNone(
+        "--slots", "Tokens drafted per round; 0 = as many as the adapter was trained for. Changes the speed, never the text. "
+        + (paying ? "Default: as many as pay, by the measured cost of calls." : "Default: 0."), 0);
 
     private readonly Option<ulong> _seed = Values.Seed(
         "Seed of u, the auxiliary numbers. Same seed, same text, with every decoder.", 42);
@@ -75,9 +78,10 @@ internal sealed class DecodingOptions(int maxNew)
             TopP = call.Get(_topP) ?? manifest?.TopP ?? DefaultTopP,
         }.Validated();
         var model = ModelChoice.Load(call.Get(_model), call.Get(_tokenizer), backend);
-        var decoding = new Decoding(model, law, call.Get(_seed), call.Get(_slots), call.Get(_maxNew))
+        var decoding = new Decoding(model, law, call.Get(_seed), call.Get(_slots) ?? 0, call.Get(_maxNew))
         {
             AllowsOtherLaw = call.Get(_otherLaw),
+            Pays = paying && call.Get(_slots) is null,
         };
         return adapterFolder is null ? decoding : decoding.With(adapterFolder);
     }
@@ -94,6 +98,9 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
 
     /// <summary>True if the adapter may be of another law.</summary>
     public bool AllowsOtherLaw { get; init; }
+
+    /// <summary>True if drafts are as long as pays.</summary>
+    public bool Pays { get; init; }
 
     /// <summary>How u picks a token.</summary>
     public PickRule Rule => Adapter?.Rule ?? InverseCdf.Instance;
@@ -135,10 +142,26 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
     /// <param name="wrap">Puts something around the drafter, such as a recorder.</param>
     public IDecoder ErrorCorrected(Func<IDrafter, IDrafter>? wrap = null)
     {
-        var drafter = PtpAdapter.Drafter(Adapter ?? throw new PtpException(
+        var adapter = Adapter ?? throw new PtpException(
             "Decode with O-PTP", "no adapter", "an adapter of this model",
-            "Name one with --adapter FOLDER, make one with 'ptp distill', or use --decoder ar."));
-        return new ErrorCorrectedDecoding(Model.Model, wrap?.Invoke(drafter) ?? drafter, Law, Rule, DraftSlots);
+            "Name one with --adapter FOLDER, make one with 'ptp distill', or use --decoder ar.");
+        var drafter = PtpAdapter.Drafter(adapter);
+        return new ErrorCorrectedDecoding(
+            Model.Model, wrap?.Invoke(drafter) ?? drafter, Law, Rule, DraftSlots, length: Length(adapter));
+    }
+
+    private PayingLength? Length(OneHotPtp adapter) => !Pays
+        ? null
+        : new PayingLength(Costs(Model.Model, DraftSlots), DraftSlots, adapter.SharesBase ? null : Costs(adapter.Network, DraftSlots));
+
+    /// <summary>Measures just what a draft's length depends on; a large model gets fewer, as each of its calls takes long.</summary>
+    private static CallCosts Costs(Transformer model, int slots)
+    {
+        var isLarge = model.Config.Parameters > 30_000_000;
+        var most = Math.Min(slots + 2, Math.Max(1, model.Config.MaxContext / 4));
+        int[] rows = [.. (isLarge ? (int[])[1, 2, 4, 8] : [1, 2, 3, 4, 5, 6, 8, 10, 12]).Where(r => r < most), most];
+        int[] contexts = isLarge ? [most] : [most, model.Config.MaxContext - most];
+        return CallCosts.Measure(model, rows, [.. contexts.Distinct()], isLarge ? 2 : 5);
     }
 
     /// <summary>u of the text with this index.</summary>
@@ -155,6 +178,7 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
         json["adapter"] = AdapterFolder;
         json["device"] = backend.Name;
         json["slots"] = DraftSlots;
+        json["draft_length"] = Adapter is null ? "none" : Pays ? "as pays" : "fixed";
         json["seed"] = Seed;
         json["temperature"] = Law.Temperature;
         json["top_k"] = Law.TopK;

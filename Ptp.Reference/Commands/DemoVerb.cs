@@ -19,7 +19,7 @@ internal sealed class DemoVerb : Verb
         "Gets or sets a value that indicates whether the",
     ];
 
-    private readonly DecodingOptions _decoding = new(maxNew: 128);
+    private readonly DecodingOptions _decoding = new(maxNew: 128, paying: true);
     private readonly Option<string[]> _prompts = Values.Texts("--prompt", "A prompt of your own, instead of the built-in three.", "TEXT");
     private readonly Option<int> _repeats = Values.Whole("--repeats", "Timed repeats of each decoder; the median counts.", 3, 1, 1000);
 

@@ -14,7 +14,7 @@ namespace Ptp.Reference.Commands;
 internal sealed class EvalVerb : Verb
 {
     private const string Pooled = "pooled";
-    private readonly DecodingOptions _decoding = new(maxNew: 96);
+    private readonly DecodingOptions _decoding = new(maxNew: 96, paying: false);
     private readonly Option<string[]> _data = Values.Texts(
         "--data", "Corpus folder (its heldout/*.txt) or text file. Default: models/heldout.", "FOLDER|FILE");
 

@@ -71,10 +71,27 @@ public sealed class ExactnessCase
 
     /// <summary>Error-corrected decoding with a drafter, watched: the cache must hold all committed tokens but the last.</summary>
     /// <param name="drafter">Any drafter.</param>
-    public IDecoder ErrorCorrected(IDrafter drafter)
+    /// <param name="allSlots">True to use all slots in every round; false: lengths of a kind that the seed chooses.</param>
+    public IDecoder ErrorCorrected(IDrafter drafter, bool allSlots = false)
     {
         _watched = new WatchedDrafter(drafter);
-        return new ErrorCorrectedDecoding(Model, _watched, Law, InverseCdf.Instance, Slots, ExactFirst);
+        return new ErrorCorrectedDecoding(
+            Model, _watched, Law, InverseCdf.Instance, Slots, ExactFirst,
+            allSlots ? null : Length(new RandomStream(Seed, "length")));
+    }
+
+    /// <summary>Draft lengths: all slots, lengths at random in every round, or what pays under made-up costs.</summary>
+    private IDraftLength? Length(RandomStream random)
+    {
+        CallCosts Costs() => new([.. from rows in (int[])[1, 2, 4, 16] from context in (int[])[0, 40]
+            select new CallCost(rows, context, 0.1 + random.NextDouble() * rows)]);
+        return random.NextInt(4) switch
+        {
+            0 => new ErraticLength(random),
+            1 => new PayingLength(Costs(), Slots),
+            2 => new PayingLength(Costs(), Slots, Costs()),
+            _ => null,
+        };
     }
 
     /// <summary>A drafter of a kind, its random choices and weights from the seed.</summary>

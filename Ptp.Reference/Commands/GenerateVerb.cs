@@ -11,7 +11,7 @@ namespace Ptp.Reference.Commands;
 /// <summary>Generates text.</summary>
 internal sealed class GenerateVerb : Verb
 {
-    private readonly DecodingOptions _decoding = new(maxNew: 256);
+    private readonly DecodingOptions _decoding = new(maxNew: 256, paying: true);
     private readonly Option<string?> _prompt = Values.Text(
         "--prompt", "Text to continue; '-' reads standard input; empty starts from the begin-of-text token.", "TEXT|-", "");
 

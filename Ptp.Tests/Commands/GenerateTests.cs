@@ -102,7 +102,8 @@ public sealed class GenerateTests(TinyModels tiny)
     {
         var noColour = Environment.GetEnvironmentVariable("NO_COLOR");
         var host = new CliHost(TextWriter.Null, TextWriter.Null) { OutIsTerminal = true };
-        var run = CliRun.Of(host, "generate", "--model", tiny.Base, "--adapter", tiny.Adapter, "--prompt", "x", "--max-new", "20");
+        var run = CliRun.Of(host, "generate", "--model", tiny.Base, "--adapter", tiny.Adapter, "--prompt", "x", "--max-new", "20",
+            "--slots", "0");
         Assert.Equal(string.IsNullOrEmpty(noColour), run.Out.Contains("\u001b[32m", StringComparison.Ordinal));
         var plain = CliRun.Of("generate", "--model", tiny.Base, "--adapter", tiny.Adapter, "--prompt", "x", "--max-new", "20");
         Assert.DoesNotContain('\u001b', plain.Out);

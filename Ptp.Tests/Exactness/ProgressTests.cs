@@ -23,7 +23,7 @@ public sealed class ProgressTests : IDisposable
         var tokens = drawn.Expected.Tokens.Length;
         foreach (var kind in (DrafterKind[])[DrafterKind.Perfect, DrafterKind.PerfectWithFirstLaw])
         {
-            var stats = drawn.ErrorCorrected(drawn.Drafter(kind)).Decode(drawn.Prompt, drawn.U, drawn.Limits).Stats;
+            var stats = drawn.ErrorCorrected(drawn.Drafter(kind), allSlots: true).Decode(drawn.Prompt, drawn.U, drawn.Limits).Stats;
             Assert.Equal((tokens + drawn.Slots) / (drawn.Slots + 1), stats.Rounds);
             Assert.Equal(stats.FirstTried, stats.FirstRight);
             Assert.Equal(stats.Correct, stats.OwnCorrect);
@@ -125,7 +125,7 @@ public sealed class ProgressTests : IDisposable
     }
 
     private static DecodeStats Stats(ExactnessCase drawn, DrafterKind kind) =>
-        drawn.ErrorCorrected(drawn.Drafter(kind)).Decode(drawn.Prompt, drawn.U, drawn.Limits).Stats;
+        drawn.ErrorCorrected(drawn.Drafter(kind), allSlots: true).Decode(drawn.Prompt, drawn.U, drawn.Limits).Stats;
 
     // Draft tokens behind an end token were right in their way, but were never committed.
     private static long CutByTheEnd(ExactnessCase drawn, DecodeStats stats) =>

@@ -1,0 +1,195 @@
+// How many tokens to draft and to verify in a round: as many as pay, given what calls cost and how drafts have fared so far.
+//   maximise tokens / time:  n = 0: 1 / c(1);  n > 0: (E[accepted] of n drafted, k verified) / (c(1 + n) + c(k))
+// It changes the time, never the text. Refuses: nothing; with nothing observed it starts from a prior of four rounds.
+
+namespace Ptp.Core.Decoding;
+
+/// <summary>Chooses lengths of drafts.</summary>
+public interface IDraftLength
+{
+    /// <summary>Tokens to draft now; 0 = a plain call of one row.</summary>
+    /// <param name="context">Tokens in the cache.</param>
+    /// <param name="most">What the drafter, the context and the limit allow.</param>
+    int Draft(int context, int most);
+
+    /// <summary>Of the drafted tokens, how many to verify.</summary>
+    /// <param name="context">Tokens in the cache.</param>
+    /// <param name="drafted">Tokens of the draft.</param>
+    /// <param name="firstRight">Whether the drafter's own first token was right, where that is known before verifying.</param>
+    int Verify(int context, int drafted, bool firstRight);
+
+    /// <summary>Learns from a round.</summary>
+    /// <param name="verified">Draft tokens that were verified.</param>
+    /// <param name="correct">Leading ones that were right.</param>
+    /// <param name="firstRight">As for <see cref="Verify"/>.</param>
+    void Observe(int verified, int correct, bool firstRight);
+}
+
+/// <summary>Always as many as possible, up to a number.</summary>
+/// <param name="slots">The number.</param>
+public sealed class FixedLength(int slots) : IDraftLength
+{
+    /// <inheritdoc/>
+    public int Draft(int context, int most) => Math.Min(slots, most);
+
+    /// <inheritdoc/>
+    public int Verify(int context, int drafted, bool firstRight) => drafted;
+
+    /// <inheritdoc/>
+    public void Observe(int verified, int correct, bool firstRight)
+    {
+        // What fared how changes nothing here.
+    }
+}
+
+/// <summary>As many as pay on this machine.</summary>
+/// <param name="costs">What calls of the verifier cost.</param>
+/// <param name="slots">Most tokens per draft.</param>
+/// <param name="student">
+/// What calls of a separate drafter cost. Null if drafts run through the verifier itself (gated LoRA): then drafting also yields
+/// the law of the first token, which is always right, and verification has a row less.
+/// </param>
+public sealed class PayingLength(CallCosts costs, int slots, CallCosts? student = null) : IDraftLength
+{
+    // A round in this many is drafted although it does not pay, else a bad start would never be forgiven.
+    private const int Probe = 64;
+    private const double PriorRounds = 4;
+    private const double PriorRight = 0.6;
+    private readonly bool _firstIsExact = student is null;
+    private readonly Survival[] _survival = [new(slots), new(slots)]; // [first wrong, first right]
+    private int _plain;
+    private double _rate;
+
+    /// <summary>Tokens per millisecond that the last choice expects.</summary>
+    public double ExpectedTokensPerMillisecond => _rate;
+
+    /// <summary>Times faster than one token per call that the last choice expects.</summary>
+    public double ExpectedSpeedUp(int context) => _rate * costs.Milliseconds(1, context);
+
+    /// <inheritdoc/>
+    public int Draft(int context, int most)
+    {
+        var plain = 1 / costs.Milliseconds(1, context);
+        var (best, rate) = (0, 0.0);
+        for (var drafted = _firstIsExact ? 2 : 1; drafted <= Math.Min(slots, most); drafted++)
+        {
+            var own = Rate(context, drafted);
+            if (own > rate)
+            {
+                (best, rate) = (drafted, own);
+            }
+        }
+
+        if (rate > plain || (best > 0 && ++_plain % Probe == 0))
+        {
+            _rate = Math.Max(rate, plain);
+            return best;
+        }
+
+        _rate = plain;
+        return 0;
+    }
+
+    /// <inheritdoc/>
+    public int Verify(int context, int drafted, bool firstRight) =>
+        _firstIsExact ? BestVerified(context, drafted, firstRight, _rate).Verified : drafted;
+
+    /// <inheritdoc/>
+    public void Observe(int verified, int correct, bool firstRight)
+    {
+        var which = _survival[firstRight || !_firstIsExact ? 1 : 0];
+        if (_firstIsExact && verified > 0)
+        {
+            _survival[0].First.Add(firstRight);
+        }
+
+        for (var slot = _firstIsExact ? 1 : 0; slot < verified && slot <= correct; slot++)
+        {
+            which.Slots[slot].Add(slot < correct);
+        }
+    }
+
+    /// <summary>Tokens per millisecond with drafts of one length.</summary>
+    private double Rate(int context, int drafted)
+    {
+        if (student is not null)
+        {
+            // The student's call also carries what the last round committed; two rows of it is its usual lag.
+            var expected = 1 + _survival[1].Expected(drafted);
+            return expected / (student.Milliseconds(2 + drafted, context) + costs.Milliseconds(1 + drafted, context));
+        }
+
+        var drafting = costs.Milliseconds(1 + drafted, context);
+
+        // How much to verify depends on the rate that is gained, and the other way round; it settles at once.
+        var rate = 1 / costs.Milliseconds(1, context);
+        var share = _survival[0].First.Mean;
+        for (var i = 0; i < 3; i++)
+        {
+            var right = BestVerified(context, drafted, true, rate);
+            var wrong = BestVerified(context, drafted, false, rate);
+            rate = (share * right.Tokens + (1 - share) * wrong.Tokens)
+                / (drafting + share * right.Milliseconds + (1 - share) * wrong.Milliseconds);
+        }
+
+        return rate;
+    }
+
+    /// <summary>The verified length whose tokens exceed by most what the same time brings at <paramref name="rate"/>.</summary>
+    private (int Verified, double Tokens, double Milliseconds) BestVerified(int context, int drafted, bool firstRight, double rate)
+    {
+        var best = (Verified: 1, Tokens: 2.0, Milliseconds: costs.Milliseconds(1, context));
+        var (tokens, alive) = (2.0, 1.0);
+        for (var verified = 2; verified <= drafted; verified++)
+        {
+            alive *= _survival[firstRight ? 1 : 0].Slots[verified - 1].Mean;
+            tokens += alive;
+            var cost = costs.Milliseconds(verified, context);
+            if (tokens - rate * cost > best.Tokens - rate * best.Milliseconds)
+            {
+                best = (verified, tokens, cost);
+            }
+        }
+
+        return best;
+    }
+
+    /// <summary>A chance with a prior, estimated from what was seen; old rounds fade, as texts change.</summary>
+    private sealed class Chance
+    {
+        private const double Kept = 0.98;
+        private double _right = PriorRounds * PriorRight;
+        private double _tried = PriorRounds;
+
+        public double Mean => _right / _tried;
+
+        public void Add(bool right)
+        {
+            // Fading ends at the prior's weight, so that the estimate never hangs on the last few rounds alone.
+            var keep = _tried > PriorRounds ? Kept : 1;
+            _right = keep * _right + (right ? 1 : 0);
+            _tried = keep * _tried + 1;
+        }
+    }
+
+    /// <summary>Chance of each slot to be right after all before it were.</summary>
+    private sealed class Survival(int slots)
+    {
+        public Chance First { get; } = new();
+
+        public Chance[] Slots { get; } = [.. Enumerable.Range(0, slots).Select(_ => new Chance())];
+
+        /// <summary>Expected leading right ones of the first <paramref name="count"/> slots.</summary>
+        public double Expected(int count)
+        {
+            var (sum, alive) = (0.0, 1.0);
+            for (var slot = 0; slot < count; slot++)
+            {
+                alive *= Slots[slot].Mean;
+                sum += alive;
+            }
+
+            return sum;
+        }
+    }
+}
