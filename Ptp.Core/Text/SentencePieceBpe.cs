@@ -58,6 +58,18 @@ public sealed class SentencePieceBpe : Tokenizer
     /// <inheritdoc/>
     public override int VocabularySize => _tokens.Length;
 
+    /// <summary>Score of each id: of two merges the one whose result scores higher comes first.</summary>
+    internal IReadOnlyList<float> Scores { get; init; } = [];
+
+    /// <summary>Ids of the 256 byte tokens.</summary>
+    internal IReadOnlyList<int> ByteIds => _byteIds;
+
+    /// <summary>Tokens outside the merges.</summary>
+    internal IReadOnlyList<AddedToken> AddedTokens => _added.All;
+
+    /// <summary>Where a dummy space is put.</summary>
+    internal SpacePrefix Prefix => _prefix;
+
     /// <inheritdoc/>
     public override int? BeginToken { get; }
 

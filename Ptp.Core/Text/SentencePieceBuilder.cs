@@ -105,7 +105,11 @@ internal static class SentencePieceBuilder
             tokens[byteIds[b]] = [(byte)b];
         }
 
-        return new SentencePieceBpe(tokens, byteIds, table, new AddedTokens(added), prefix, begin, end);
+        return new SentencePieceBpe(tokens, byteIds, table, new AddedTokens(added), prefix, begin, end)
+        {
+            // Only the order of scores matters, and llama.cpp, to which they are exported, looks at results of merges alone.
+            Scores = Array.ConvertAll(ranks, rank => rank == int.MaxValue ? float.MinValue : -(float)rank),
+        };
     }
 
     private static IEnumerable<AddedToken> Specials(Piece[] pieces)

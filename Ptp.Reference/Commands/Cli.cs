@@ -61,6 +61,7 @@ internal static class Cli
         root.Add(new DistillVerb().On(host, common));
         root.Add(new SoakVerb().On(host, common));
         root.Add(new CurveVerb().On(host, common));
+        root.Add(new ExportVerb().On(host, common));
         root.Add(new InfoVerb().On(host, common));
         foreach (var option in root.Options)
         {

@@ -68,7 +68,8 @@ internal sealed record ModelChoice(string Folder, Transformer Model, Tokenizer T
         return ids;
     }
 
-    private static Tokenizer LoadTokenizer(string folder, string? named)
+    /// <summary>The tokenizer that was named, else the one in the model's folder.</summary>
+    public static Tokenizer LoadTokenizer(string folder, string? named)
     {
         if (named is not null)
         {
