@@ -2,6 +2,7 @@
 # Trains the embedded model and its two adapters with `ptp`; every step goes on where it was stopped.
 # Usage: models/train.sh FOLDER_WITH_TEXT [RUN_FOLDER]
 # FOLDER_WITH_TEXT holds stories.txt (texts separated by <|endoftext|>) and any number of other .txt files.
+# BASE_SHARES and ADAPTER_SHARES (such as "--share stories=0.35 --share dotnet=0.25") mix the corpora other than by size.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 text="${1:?folder with text}"
@@ -20,11 +21,11 @@ law=(--temperature 0.7 --top-p 0.9)
 [ -f "$run/tokenizer.json" ] || ptp tokenizer train --corpus "$run/corpus" --vocab 2048 --output "$run/tokenizer.json"
 # A folder is finished when it holds weights and no optimiser state; what is finished is not made again.
 finished() { [ -f "$1/$2" ] && [ ! -f "$1/optimiser.safetensors" ]; }
-finished "$run/base" model.safetensors || ptp train --corpus "$run/corpus" --tokenizer "$run/tokenizer.json" --size 4.2M --steps "${BASE_STEPS:-12000}" \
-  --lr 2e-3 --output "$run/base"
+finished "$run/base" model.safetensors || ptp train --corpus "$run/corpus" --tokenizer "$run/tokenizer.json" --size 4.2M --steps "${BASE_STEPS:-7000}" \
+  --lr 2e-3 ${BASE_SHARES:-} --output "$run/base"
 for adapter in "ptp fixed-point" "independent constant"; do
   set -- $adapter
-  finished "$run/$1" adapter.safetensors || ptp distill --model "$run/base" --corpus "$run/corpus" --completions "$run/completions" --slots 16 --rank 64 \
-    --embedding "$2" --steps "${ADAPTER_STEPS:-20000}" "${law[@]}" --output "$run/$1"
+  finished "$run/$1" adapter.safetensors || ptp distill --model "$run/base" --corpus "$run/corpus" --completions "$run/completions" --count 16384 --max-new 128 \
+    --max-prompt 64 ${ADAPTER_SHARES:-} --slots 16 --rank 64 --embedding "$2" --steps "${ADAPTER_STEPS:-11000}" "${law[@]}" --output "$run/$1"
 done
 ptp eval --model "$run/base" --adapter "$run/ptp" --compare "$run/independent" --data "$run/corpus" "${law[@]}"

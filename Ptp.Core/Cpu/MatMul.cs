@@ -66,8 +66,8 @@ internal static unsafe class MatMul
             PanelsPerTask = ((panelCount + columnTasks - 1) / columnTasks + 3) / 4 * 4,
         };
         columnTasks = (panelCount + job.PanelsPerTask - 1) / job.PanelsPerTask;
-        // Below about 30k multiply-adds a second thread costs more than it brings.
-        if ((long)rows * inner * columns < 30_000)
+        // Below about 100k multiply-adds, some two microseconds, a second thread costs more than it brings.
+        if ((long)rows * inner * columns < 100_000)
         {
             for (var task = 0; task < rowTasks * columnTasks; task++)
             {

@@ -59,8 +59,10 @@ public sealed class CallCosts
     /// <param name="contexts">Numbers of cached tokens; rows and context must fit the model.</param>
     /// <param name="rounds">Timed rounds of each; the median counts.</param>
     /// <param name="secondsPerRound">Least time of a round; short calls are repeated.</param>
+    /// <param name="lora">With an adapter, all rows but the first are gated, as in a drafting call; they cost more.</param>
     public static CallCosts Measure(
-        Transformer model, IReadOnlyList<int> rows, IReadOnlyList<int> contexts, int rounds = 5, double secondsPerRound = 0.003)
+        Transformer model, IReadOnlyList<int> rows, IReadOnlyList<int> contexts, int rounds = 5, double secondsPerRound = 0.003,
+        GatedLora? lora = null)
     {
         var most = model.Config.MaxContext;
         Guard.Require(rows.All(r => r >= 1) && contexts.All(c => c >= 0) && rows.Max() + contexts.Max() <= most,
@@ -68,7 +70,7 @@ public sealed class CallCosts
             "Measure shorter contexts.");
         var cache = new KvCache(model.Backend, model.Config, most);
         var tape = new Tape(model.Backend);
-        var calls = (from c in contexts from r in rows select (Rows: r, Context: c, Body: Call(model, cache, tape, r, c))).ToArray();
+        var calls = (from c in contexts from r in rows select (Rows: r, Context: c, Body: Call(model, cache, tape, r, c, lora))).ToArray();
         foreach (var call in calls)
         {
             for (var i = 0; i < 30 && call.Body() < 0.02; i++)
@@ -98,16 +100,19 @@ public sealed class CallCosts
         return new CallCosts([.. calls.Select((c, i) => new CallCost(c.Rows, c.Context, times[i].Order().ElementAt(rounds / 2)))]);
     }
 
-    private static Func<double> Call(Transformer model, KvCache cache, Tape tape, int rows, int context)
+    private static Func<double> Call(Transformer model, KvCache cache, Tape tape, int rows, int context, GatedLora? lora)
     {
         var ids = new int[rows];
         int[] positions = [.. Enumerable.Range(context, rows)];
-        var call = new CallRows(positions, Visibility.Causal(context, rows), cache);
+        var call = new CallRows(positions, Visibility.Causal(context, rows), cache, GateStart: lora is null ? int.MaxValue : 1);
+        var law = new float[model.Config.VocabularySize];
         return () =>
         {
             var start = Stopwatch.GetTimestamp();
             tape.Reset();
-            model.Backend.Download(model.Forward(tape, ids, call).Value.Slice(0, 1), new float[model.Config.VocabularySize]);
+            var x = tape.Empty(rows, model.Config.HiddenSize);
+            tape.Embedding(model.Embeddings, ids, x);
+            model.Backend.Download(model.Logits(tape, model.Blocks(tape, x, call, lora)).Value.Slice(0, 1), law);
             return Stopwatch.GetElapsedTime(start).TotalSeconds;
         };
     }

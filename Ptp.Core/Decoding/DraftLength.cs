@@ -1,5 +1,5 @@
 // How many tokens to draft and to verify in a round: as many as pay, given what calls cost and how drafts have fared so far.
-//   maximise tokens / time:  n = 0: 1 / c(1);  n > 0: (E[accepted] of n drafted, k verified) / (c(1 + n) + c(k))
+//   maximise tokens / time:  n = 0: 1 / c(1);  n > 0: (E[accepted] of n drafted, k verified) / (d(1 + n) + c(k))
 // It changes the time, never the text. Refuses: nothing; with nothing observed it starts from a prior of four rounds.
 
 namespace Ptp.Core.Decoding;
@@ -43,19 +43,21 @@ public sealed class FixedLength(int slots) : IDraftLength
 }
 
 /// <summary>As many as pay on this machine.</summary>
-/// <param name="costs">What calls of the verifier cost.</param>
+/// <param name="costs">What calls of the verifier cost, c.</param>
+/// <param name="drafting">What drafting calls cost, d: gated rows cost more than plain ones, a small student's less.</param>
 /// <param name="slots">Most tokens per draft.</param>
-/// <param name="student">
-/// What calls of a separate drafter cost. Null if drafts run through the verifier itself (gated LoRA): then drafting also yields
-/// the law of the first token, which is always right, and verification has a row less.
+/// <param name="firstIsExact">
+/// True if drafts run through the verifier itself (gated LoRA): then drafting also yields the law of the first token, which is
+/// always right, and verification has a row less.
 /// </param>
-public sealed class PayingLength(CallCosts costs, int slots, CallCosts? student = null) : IDraftLength
+/// <param name="always">True to draft in every round, the best length even where a plain call would be faster.</param>
+public sealed class PayingLength(
+    CallCosts costs, CallCosts drafting, int slots, bool firstIsExact = true, bool always = false) : IDraftLength
 {
     // A round in this many is drafted although it does not pay, else a bad start would never be forgiven.
     private const int Probe = 64;
     private const double PriorRounds = 4;
     private const double PriorRight = 0.6;
-    private readonly bool _firstIsExact = student is null;
     private readonly Survival[] _survival = [new(slots), new(slots)]; // [first wrong, first right]
     private int _plain;
     private double _rate;
@@ -71,7 +73,7 @@ public sealed class PayingLength(CallCosts costs, int slots, CallCosts? student 
     {
         var plain = 1 / costs.Milliseconds(1, context);
         var (best, rate) = (0, 0.0);
-        for (var drafted = _firstIsExact ? 2 : 1; drafted <= Math.Min(slots, most); drafted++)
+        for (var drafted = firstIsExact ? 2 : 1; drafted <= Math.Min(slots, most); drafted++)
         {
             var own = Rate(context, drafted);
             if (own > rate)
@@ -80,9 +82,9 @@ public sealed class PayingLength(CallCosts costs, int slots, CallCosts? student 
             }
         }
 
-        if (rate > plain || (best > 0 && ++_plain % Probe == 0))
+        if (rate > plain || always || (best > 0 && ++_plain % Probe == 0))
         {
-            _rate = Math.Max(rate, plain);
+            _rate = always ? rate : Math.Max(rate, plain);
             return best;
         }
 
@@ -92,18 +94,18 @@ public sealed class PayingLength(CallCosts costs, int slots, CallCosts? student 
 
     /// <inheritdoc/>
     public int Verify(int context, int drafted, bool firstRight) =>
-        _firstIsExact ? BestVerified(context, drafted, firstRight, _rate).Verified : drafted;
+        firstIsExact ? BestVerified(context, drafted, firstRight, _rate).Verified : drafted;
 
     /// <inheritdoc/>
     public void Observe(int verified, int correct, bool firstRight)
     {
-        var which = _survival[firstRight || !_firstIsExact ? 1 : 0];
-        if (_firstIsExact && verified > 0)
+        var which = _survival[firstRight || !firstIsExact ? 1 : 0];
+        if (firstIsExact && verified > 0)
         {
             _survival[0].First.Add(firstRight);
         }
 
-        for (var slot = _firstIsExact ? 1 : 0; slot < verified && slot <= correct; slot++)
+        for (var slot = firstIsExact ? 1 : 0; slot < verified && slot <= correct; slot++)
         {
             which.Slots[slot].Add(slot < correct);
         }
@@ -112,14 +114,14 @@ public sealed class PayingLength(CallCosts costs, int slots, CallCosts? student 
     /// <summary>Tokens per millisecond with drafts of one length.</summary>
     private double Rate(int context, int drafted)
     {
-        if (student is not null)
+        if (!firstIsExact)
         {
             // The student's call also carries what the last round committed; two rows of it is its usual lag.
             var expected = 1 + _survival[1].Expected(drafted);
-            return expected / (student.Milliseconds(2 + drafted, context) + costs.Milliseconds(1 + drafted, context));
+            return expected / (drafting.Milliseconds(2 + drafted, context) + costs.Milliseconds(1 + drafted, context));
         }
 
-        var drafting = costs.Milliseconds(1 + drafted, context);
+        var own = drafting.Milliseconds(1 + drafted, context);
 
         // How much to verify depends on the rate that is gained, and the other way round; it settles at once.
         var rate = 1 / costs.Milliseconds(1, context);
@@ -129,7 +131,7 @@ public sealed class PayingLength(CallCosts costs, int slots, CallCosts? student 
             var right = BestVerified(context, drafted, true, rate);
             var wrong = BestVerified(context, drafted, false, rate);
             rate = (share * right.Tokens + (1 - share) * wrong.Tokens)
-                / (drafting + share * right.Milliseconds + (1 - share) * wrong.Milliseconds);
+                / (own + share * right.Milliseconds + (1 - share) * wrong.Milliseconds);
         }
 
         return rate;

@@ -62,6 +62,11 @@ internal static class Cli
         root.Add(new SoakVerb().On(host, common));
         root.Add(new CurveVerb().On(host, common));
         root.Add(new ExportVerb().On(host, common));
+        root.Add(new Command("bench", "Measure this machine.")
+        {
+            new BenchCallsVerb().On(host, common),
+            new BenchDecodeVerb().On(host, common),
+        });
         root.Add(new InfoVerb().On(host, common));
         foreach (var option in root.Options)
         {

@@ -17,7 +17,8 @@ namespace Ptp.Reference.Commands;
 /// <summary>Options of decoding.</summary>
 /// <param name="maxNew">Default of --max-new.</param>
 /// <param name="paying">True if drafts are as long as pays unless --slots says otherwise; false: as long as the adapter can.</param>
-internal sealed class DecodingOptions(int maxNew, bool paying)
+/// <param name="always">True to draft even where plain calls are faster, as a demonstration must.</param>
+internal sealed class DecodingOptions(int maxNew, bool paying, bool always = false)
 {
     private const double DefaultTemperature = 0.7;
     private const double DefaultTopP = 0.9;
@@ -82,6 +83,7 @@ internal sealed class DecodingOptions(int maxNew, bool paying)
         {
             AllowsOtherLaw = call.Get(_otherLaw),
             Pays = paying && call.Get(_slots) is null,
+            AlwaysDrafts = always,
         };
         return adapterFolder is null ? decoding : decoding.With(adapterFolder);
     }
@@ -101,6 +103,9 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
 
     /// <summary>True if drafts are as long as pays.</summary>
     public bool Pays { get; init; }
+
+    /// <summary>True to draft even where plain calls are faster.</summary>
+    public bool AlwaysDrafts { get; init; }
 
     /// <summary>How u picks a token.</summary>
     public PickRule Rule => Adapter?.Rule ?? InverseCdf.Instance;
@@ -152,16 +157,18 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
 
     private PayingLength? Length(OneHotPtp adapter) => !Pays
         ? null
-        : new PayingLength(Costs(Model.Model, DraftSlots), DraftSlots, adapter.SharesBase ? null : Costs(adapter.Network, DraftSlots));
+        : new PayingLength(
+            Costs(Model.Model, DraftSlots), Costs(adapter.Network, DraftSlots, adapter.Lora), DraftSlots, adapter.SharesBase,
+            AlwaysDrafts);
 
     /// <summary>Measures just what a draft's length depends on; a large model gets fewer, as each of its calls takes long.</summary>
-    private static CallCosts Costs(Transformer model, int slots)
+    private static CallCosts Costs(Transformer model, int slots, GatedLora? lora = null)
     {
         var isLarge = model.Config.Parameters > 30_000_000;
         var most = Math.Min(slots + 2, Math.Max(1, model.Config.MaxContext / 4));
         int[] rows = [.. (isLarge ? (int[])[1, 2, 4, 8] : [1, 2, 3, 4, 5, 6, 8, 10, 12]).Where(r => r < most), most];
         int[] contexts = isLarge ? [most] : [most, model.Config.MaxContext - most];
-        return CallCosts.Measure(model, rows, [.. contexts.Distinct()], isLarge ? 2 : 5);
+        return CallCosts.Measure(model, rows, [.. contexts.Distinct()], isLarge ? 2 : 5, lora: lora);
     }
 
     /// <summary>u of the text with this index.</summary>

@@ -11,7 +11,8 @@ namespace Ptp.Reference.Commands;
 /// <summary>Shows that parallel decoding changes nothing but the time.</summary>
 internal sealed class DemoVerb : Verb
 {
-    private const int WarmUpTokens = 24;
+    private const int WarmUpTokens = 96;
+    private const int WarmUpRuns = 4;
     private static readonly string[] BuiltInPrompts =
     [
         "Once upon a time, there was a little fox who lived in the woods. One day",
@@ -19,7 +20,7 @@ internal sealed class DemoVerb : Verb
         "Gets or sets a value that indicates whether the",
     ];
 
-    private readonly DecodingOptions _decoding = new(maxNew: 128, paying: true);
+    private readonly DecodingOptions _decoding = new(maxNew: 128, paying: true, always: true);
     private readonly Option<string[]> _prompts = Values.Texts("--prompt", "A prompt of your own, instead of the built-in three.", "TEXT");
     private readonly Option<int> _repeats = Values.Whole("--repeats", "Timed repeats of each decoder; the median counts.", 3, 1, 1000);
 
@@ -52,11 +53,14 @@ internal sealed class DemoVerb : Verb
         o.Line($"model    {decoding.Model.Folder} with {decoding.AdapterFolder}");
         o.Line(
             Invariant($"law      temperature {decoding.Law.Temperature}, top-k {decoding.Law.TopK}, ")
-            + Invariant($"top-p {decoding.Law.TopP}; seed {decoding.Seed}; {decoding.DraftSlots} slots"));
+            + Invariant($"top-p {decoding.Law.TopP}; seed {decoding.Seed}; {(decoding.Pays ? "at most " : "")}{decoding.DraftSlots} slots"));
         foreach (var decoder in (IDecoder[])[ar, ptp])
         {
-            // The first calls are compiled and pages are touched; none of that belongs to a token.
-            decoder.Decode(prompts[0], decoding.U(), decoding.Limits with { MaxNewTokens = Math.Min(WarmUpTokens, decoding.MaxNew) });
+            // The first calls are compiled, twice for what runs often, and pages are touched; none of that belongs to a token.
+            for (var run = 0; run < WarmUpRuns; run++)
+            {
+                decoder.Decode(prompts[0], decoding.U(), decoding.Limits with { MaxNewTokens = Math.Min(WarmUpTokens, decoding.MaxNew) });
+            }
         }
 
         using var bar = new Progress(o.Host, "demo");

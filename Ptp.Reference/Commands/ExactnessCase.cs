@@ -88,8 +88,8 @@ public sealed class ExactnessCase
         return random.NextInt(4) switch
         {
             0 => new ErraticLength(random),
-            1 => new PayingLength(Costs(), Slots),
-            2 => new PayingLength(Costs(), Slots, Costs()),
+            1 => new PayingLength(Costs(), Costs(), Slots),
+            2 => new PayingLength(Costs(), Costs(), Slots, firstIsExact: false),
             _ => null,
         };
     }

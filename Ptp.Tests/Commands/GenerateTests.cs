@@ -90,6 +90,18 @@ public sealed class GenerateTests(TinyModels tiny)
     }
 
     [Fact]
+    public void Bench_measures_calls_and_decoding()
+    {
+        var calls = CliRun.Result("bench", "calls", "--model", tiny.Base, "--max-rows", "4", "--context", "8", "--rounds", "1");
+        Assert.Equal([1, 1, 2, 2, 3, 3, 4, 4], calls.GetProperty("calls").EnumerateArray().Select(c => c.GetProperty("rows").GetInt32()));
+        Assert.All(calls.GetProperty("calls").EnumerateArray(), c => Assert.True(c.GetProperty("ms").GetDouble() > 0));
+        var decode = CliRun.Result("bench", "decode", "--model", tiny.Base, "--prompt-tokens", "8", "--tokens", "4", "--rounds", "2");
+        Assert.Equal(["pp8", "tg4"], decode.GetProperty("results").EnumerateArray().Select(r => r.GetProperty("test").GetString()));
+        CliRun.Refuses("Lower --max-rows", "bench", "calls", "--model", tiny.Base, "--context", "100000");
+        CliRun.Refuses("Lower --prompt-tokens", "bench", "decode", "--model", tiny.Base, "--tokens", "100000");
+    }
+
+    [Fact]
     public void An_empty_prompt_starts_from_the_begin_token()
     {
         var result = CliRun.Result("generate", "--model", tiny.Base, "--max-new", "5", "--adapter", "none");

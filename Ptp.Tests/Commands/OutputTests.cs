@@ -124,6 +124,9 @@ public sealed class OutputTests
     [InlineData("train")]
     [InlineData("distill")]
     [InlineData("info")]
+    [InlineData("export")]
+    [InlineData("bench", "calls")]
+    [InlineData("bench", "decode")]
     public void Help_teaches(params string[] verb)
     {
         var run = CliRun.Of([.. verb, "--help"]);

@@ -33,12 +33,12 @@ public sealed class DraftLengthTests
     [Fact]
     public void All_where_rows_are_free_and_nothing_where_each_costs_a_call()
     {
-        var free = new PayingLength(Costs((_, _) => 1), 8);
+        var free = Paying(Costs((_, _) => 1), 8);
         Assert.Equal(8, free.Draft(0, 20));
         Assert.Equal(3, free.Draft(0, 3));
         Assert.Equal(8, free.Verify(0, 8, firstRight: true));
 
-        var dear = new PayingLength(Costs((rows, _) => rows), 8);
+        var dear = Paying(Costs((rows, _) => rows), 8);
         Assert.Equal(0, Enumerable.Range(0, 60).Sum(_ => dear.Draft(0, 20)));
     }
 
@@ -46,7 +46,7 @@ public sealed class DraftLengthTests
     [Fact]
     public void Drafts_that_fail_are_given_up()
     {
-        var length = new PayingLength(Costs((rows, _) => 1 + 0.05 * rows), 8);
+        var length = Paying(Costs((rows, _) => 1 + 0.05 * rows), 8);
         Assert.True(length.Draft(0, 20) > 1);
         for (var round = 0; round < 100; round++)
         {
@@ -68,7 +68,7 @@ public sealed class DraftLengthTests
     {
         var (fixedCost, perRow, right) = (random.NextDouble(), random.NextDouble() / 4, random.NextDouble());
         var costs = Costs((rows, _) => 0.1 + fixedCost + perRow * rows);
-        var length = new PayingLength(costs, 12);
+        var length = Paying(costs, 12);
         for (var round = 0; round < 4000; round++)
         {
             // All slots alike, whether or not the first was right: chance `right` each.
@@ -111,6 +111,8 @@ public sealed class DraftLengthTests
         Assert.All(costs.Points, p => Assert.True(p.Milliseconds > 0));
         Assert.Throws<PtpException>(() => CallCosts.Measure(model, [model.Config.MaxContext], [1]));
     }
+
+    private static PayingLength Paying(CallCosts costs, int slots) => new(costs, costs, slots);
 
     private static CallCosts Costs(Func<int, int, double> milliseconds) => new([
         .. from rows in (int[])[1, 2, 4, 8, 16] from context in (int[])[0, 100, 200]
