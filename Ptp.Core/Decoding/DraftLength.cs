@@ -56,8 +56,10 @@ public sealed class PayingLength(
 {
     // A round in this many is drafted although it does not pay, else a bad start would never be forgiven.
     private const int Probe = 64;
+    // Calls are measured in a loop, caches warm; a gain below this is within what that misses.
+    private const double Margin = 1.1;
     private const double PriorRounds = 4;
-    private const double PriorRight = 0.6;
+    private const double PriorRight = 0.5;
     private readonly Survival[] _survival = [new(slots), new(slots)]; // [first wrong, first right]
     private int _plain;
     private double _rate;
@@ -82,7 +84,7 @@ public sealed class PayingLength(
             }
         }
 
-        if (rate > plain || always || (best > 0 && ++_plain % Probe == 0))
+        if (rate > Margin * plain || always || (best > 0 && ++_plain % Probe == 0))
         {
             _rate = always ? rate : Math.Max(rate, plain);
             return best;
