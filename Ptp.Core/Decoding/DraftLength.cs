@@ -58,11 +58,15 @@ public sealed class PayingLength(
     private const int Probe = 64;
     // Calls are measured in a loop, caches warm; a gain below this is within what that misses.
     private const double Margin = 1.1;
+    // A choice holds for this many rounds: comparing all lengths in each would cost a fifth of a small model's call.
+    private const int Refresh = 16;
     private const double PriorRounds = 4;
     private const double PriorRight = 0.5;
     private readonly Survival[] _survival = [new(slots), new(slots)]; // [first wrong, first right]
     private int _plain;
     private double _rate;
+    private (int Best, double Rate) _choice;
+    private int _age = Refresh;
 
     /// <summary>Tokens per millisecond that the last choice expects.</summary>
     public double ExpectedTokensPerMillisecond => _rate;
@@ -74,16 +78,12 @@ public sealed class PayingLength(
     public int Draft(int context, int most)
     {
         var plain = 1 / costs.Milliseconds(1, context);
-        var (best, rate) = (0, 0.0);
-        for (var drafted = firstIsExact ? 2 : 1; drafted <= Math.Min(slots, most); drafted++)
+        if (++_age >= Refresh || _choice.Best > most)
         {
-            var own = Rate(context, drafted);
-            if (own > rate)
-            {
-                (best, rate) = (drafted, own);
-            }
+            (_choice, _age) = (Best(context, most), 0);
         }
 
+        var (best, rate) = _choice;
         if (rate > Margin * plain || always || (best > 0 && ++_plain % Probe == 0))
         {
             _rate = always ? rate : Math.Max(rate, plain);
@@ -101,6 +101,7 @@ public sealed class PayingLength(
     /// <inheritdoc/>
     public void Observe(int verified, int correct, bool firstRight)
     {
+        _age++;
         var which = _survival[firstRight || !firstIsExact ? 1 : 0];
         if (firstIsExact && verified > 0)
         {
@@ -111,6 +112,21 @@ public sealed class PayingLength(
         {
             which.Slots[slot].Add(slot < correct);
         }
+    }
+
+    private (int Best, double Rate) Best(int context, int most)
+    {
+        var (best, rate) = (0, 0.0);
+        for (var drafted = firstIsExact ? 2 : 1; drafted <= Math.Min(slots, most); drafted++)
+        {
+            var own = Rate(context, drafted);
+            if (own > rate)
+            {
+                (best, rate) = (drafted, own);
+            }
+        }
+
+        return (best, rate);
     }
 
     /// <summary>Tokens per millisecond with drafts of one length.</summary>
