@@ -1,12 +1,12 @@
 // Measurements with their floors beside them: matrix products, a training step, decoding calls. Prints Markdown.
-// `dotnet run -c Release --project Ptp.Bench -- [products|training|calls|all]`; every figure is a median of rounds in which
-// the machine's peak is measured again. Refuses: running in Debug, where times mean nothing.
+// `dotnet run -c Release --project Ptp.Bench -- [products|training|calls|all]`; every figure is a median of rounds, with
+// the machine's peak measured beside. Refuses: running in Debug, where times mean nothing.
 
 using System.Diagnostics;
 using System.Reflection;
 using Ptp.Bench;
-using Ptp.Core.Autograd;
 using Ptp.Core.Cpu;
+using Ptp.Core.Decoding;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Tensors;
@@ -87,29 +87,19 @@ void Calls()
     const int context = 128;
     var config = TransformerConfig.Named("4.2M", 2048);
     var model = new Transformer(backend, config, 1);
-    var cache = new KvCache(backend, config, 512);
-    var tape = new Tape(backend);
-    Console.WriteLine("| rows of a call | ms | factor to one row | floor, ms | share of floor |");
-    Console.WriteLine("|---|---|---|---|---|");
+    int[] counts = [1, 2, 4, 8, 16, 32, 64, 128];
     var weights = config.BlockParameters + (double)config.VocabularySize * config.HiddenSize;
     var bandwidth = Machine.ReadGigabytes(Environment.ProcessorCount, (long)(4 * weights));
-    var one = 0.0;
-    foreach (var rows in new[] { 1, 2, 4, 8, 16, 32, 64, 128 })
+    var peak = Machine.PeakGigaflops(backend.Threads, 0.2);
+    var costs = CallCosts.Measure(model, counts, [context], 2 * rounds, 0.02);
+    Console.WriteLine("| rows of a call | ms | factor to one row | floor, ms | share of floor |");
+    Console.WriteLine("|---|---|---|---|---|");
+    foreach (var rows in counts)
     {
-        int[] ids = [.. Enumerable.Range(0, rows)];
-        int[] positions = [.. Enumerable.Range(context, rows)];
-        var call = new CallRows(positions, Visibility.Causal(context, rows), cache);
-        var (_, share, seconds) = Median(
-            () =>
-            {
-                tape.Reset();
-                model.Forward(tape, ids, call);
-            },
-            2e-9 * weights * rows, warmUp: 30);
-        one = rows == 1 ? seconds : one;
+        var milliseconds = costs.Milliseconds(rows, context);
         // Floor: all weights read once, or all operations done at the peak, whichever takes longer.
-        var floor = Math.Max(4e-9 * weights / bandwidth, seconds * share);
-        Console.WriteLine($"| {rows} | {1000 * seconds:F3} | {seconds / one:F2} | {1000 * floor:F3} | {floor / seconds:P0} |");
+        var floor = Math.Max(4e-6 * weights / bandwidth, 2e-6 * weights * rows / peak);
+        Console.WriteLine($"| {rows} | {milliseconds:F3} | {milliseconds / costs.Milliseconds(1, context):F2} | {floor:F3} | {floor / milliseconds:P0} |");
     }
 
     Console.WriteLine($"\n4.2M model, float32 weights, {context} tokens of context; read bandwidth {bandwidth:F0} GB/s over the weights' size.");

@@ -25,12 +25,11 @@ public interface IDraftLength
     void Observe(int verified, int correct, bool firstRight);
 }
 
-/// <summary>Always as many as possible, up to a number.</summary>
-/// <param name="slots">The number.</param>
-public sealed class FixedLength(int slots) : IDraftLength
+/// <summary>Always as many as possible.</summary>
+public sealed class LongestLength : IDraftLength
 {
     /// <inheritdoc/>
-    public int Draft(int context, int most) => Math.Min(slots, most);
+    public int Draft(int context, int most) => most;
 
     /// <inheritdoc/>
     public int Verify(int context, int drafted, bool firstRight) => drafted;
@@ -58,32 +57,28 @@ public sealed class PayingLength(
     private const int Probe = 64;
     // Calls are measured in a loop, caches warm; a gain below this is within what that misses.
     private const double Margin = 1.1;
-    // A choice holds for this many rounds: comparing all lengths in each would cost a fifth of a small model's call.
+    // A choice holds for this many plain rounds, or half as many drafted ones, which teach more: comparing all lengths in each
+    // round would cost a fifth of a small model's call.
     private const int Refresh = 16;
     private const double PriorRounds = 4;
     private const double PriorRight = 0.5;
     private readonly Survival[] _survival = [new(slots), new(slots)]; // [first wrong, first right]
     private int _plain;
-    private double _rate;
-    private (int Best, double Rate) _choice;
+    private double _rate; // tokens per millisecond that the last choice expects
+    private (int Best, double Rate, int Most) _choice;
     private int _age = Refresh;
-
-    /// <summary>Tokens per millisecond that the last choice expects.</summary>
-    public double ExpectedTokensPerMillisecond => _rate;
-
-    /// <summary>Times faster than one token per call that the last choice expects.</summary>
-    public double ExpectedSpeedUp(int context) => _rate * costs.Milliseconds(1, context);
 
     /// <inheritdoc/>
     public int Draft(int context, int most)
     {
         var plain = 1 / costs.Milliseconds(1, context);
-        if (++_age >= Refresh || _choice.Best > most)
+        most = Math.Min(slots, most);
+        if (++_age >= Refresh || _choice.Most != most)
         {
             (_choice, _age) = (Best(context, most), 0);
         }
 
-        var (best, rate) = _choice;
+        var (best, rate, _) = _choice;
         if (rate > Margin * plain || always || (best > 0 && ++_plain % Probe == 0))
         {
             _rate = always ? rate : Math.Max(rate, plain);
@@ -114,10 +109,10 @@ public sealed class PayingLength(
         }
     }
 
-    private (int Best, double Rate) Best(int context, int most)
+    private (int Best, double Rate, int Most) Best(int context, int most)
     {
         var (best, rate) = (0, 0.0);
-        for (var drafted = firstIsExact ? 2 : 1; drafted <= Math.Min(slots, most); drafted++)
+        for (var drafted = firstIsExact ? 2 : 1; drafted <= most; drafted++)
         {
             var own = Rate(context, drafted);
             if (own > rate)
@@ -126,7 +121,7 @@ public sealed class PayingLength(
             }
         }
 
-        return (best, rate);
+        return (best, rate, most);
     }
 
     /// <summary>Tokens per millisecond with drafts of one length.</summary>
@@ -185,7 +180,7 @@ public sealed class PayingLength(
 
         public void Add(bool right)
         {
-            // Fading ends at the prior's weight, so that the estimate never hangs on the last few rounds alone.
+            // Fading begins once the prior's weight is exceeded; what counts in the end is some 50 rounds.
             var keep = _tried > PriorRounds ? Kept : 1;
             _right = keep * _right + (right ? 1 : 0);
             _tried = keep * _tried + 1;

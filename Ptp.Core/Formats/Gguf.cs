@@ -112,11 +112,8 @@ public static class Gguf
     private static void Pad(BinaryWriter writer)
     {
         writer.Flush();
-        for (var at = writer.BaseStream.Position; at < Aligned(writer.BaseStream.Position); at++)
-        {
-            writer.Write((byte)0);
-            writer.Flush();
-        }
+        var at = writer.BaseStream.Position;
+        writer.Write(new byte[Aligned(at) - at]);
     }
 
     private static void Text(BinaryWriter writer, string text)

@@ -27,7 +27,7 @@ public sealed class ErrorCorrectedDecoding(
 {
     private readonly ModelSession _session = new(model, law, rule);
     private readonly int _slots = Math.Min(slots > 0 ? slots : drafter.Slots, drafter.Slots);
-    private readonly IDraftLength _length = length ?? new FixedLength(int.MaxValue);
+    private readonly IDraftLength _length = length ?? new LongestLength();
 
     /// <inheritdoc/>
     public string Name => "ptp";

@@ -4,7 +4,6 @@
 
 using System.CommandLine;
 using System.Text.Json.Nodes;
-using Ptp.Core;
 using Ptp.Core.Formats;
 
 namespace Ptp.Reference.Commands;
@@ -35,14 +34,7 @@ internal sealed class ExportVerb : Verb
     /// <inheritdoc/>
     protected override int Execute(Call call)
     {
-        var folder = call.Get(_model) ?? ModelChoice.Default(ModelChoice.Base) ?? throw new PtpException(
-            "Find the default model", "no folder models/base here, in a folder above, or beside ptp",
-            "the models that come with ptp, or a model of your own", "Name one with --model FOLDER.");
-        var files = ModelFolder.Read(folder);
-        var tokenizer = ModelChoice.LoadTokenizer(folder, call.Get(_tokenizer));
-        Guard.Require(tokenizer.VocabularySize <= files.Config.VocabularySize, "Export a model",
-            $"a tokenizer of {tokenizer.VocabularySize} ids", $"at most the model's {files.Config.VocabularySize}",
-            "Name the tokenizer that belongs to this model with --tokenizer FILE.");
+        var (folder, files, tokenizer) = ModelChoice.Read(call.Get(_model), call.Get(_tokenizer));
         var type = call.Get(_type) switch { "f32" => GgufType.F32, "q8_0" => GgufType.Q8_0, _ => GgufType.F16 };
         var path = call.Get(_gguf)!;
         GgufModel.Write(path, Path.GetFileName(Path.GetFullPath(folder)), files, tokenizer, type);

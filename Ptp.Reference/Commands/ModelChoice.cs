@@ -35,6 +35,15 @@ internal sealed record ModelChoice(string Folder, Transformer Model, Tokenizer T
     /// <param name="backend">The device.</param>
     public static ModelChoice Load(string? folder, string? tokenizer, IBackend backend)
     {
+        var (path, files, text) = Read(folder, tokenizer);
+        return new ModelChoice(path, ModelCheckpoint.FromFiles(files, backend), text, ModelFolder.Fingerprint(files));
+    }
+
+    /// <summary>Reads what was named, or the default model, without putting it on a device.</summary>
+    /// <param name="folder">The model's folder, or null.</param>
+    /// <param name="tokenizer">The tokenizer's file or folder, or null for the one in the model's folder.</param>
+    public static (string Folder, ModelFiles Files, Tokenizer Tokenizer) Read(string? folder, string? tokenizer)
+    {
         folder ??= Default(Base) ?? throw new PtpException(
             "Find the default model", "no folder models/base here, in a folder above, or beside ptp",
             "the models that come with ptp, or a model of your own",
@@ -44,7 +53,7 @@ internal sealed record ModelChoice(string Folder, Transformer Model, Tokenizer T
         Guard.Require(text.VocabularySize <= files.Config.VocabularySize, "Use a tokenizer",
             $"{text.VocabularySize} ids", $"at most the model's {files.Config.VocabularySize}",
             "Name the tokenizer that belongs to this model with --tokenizer FILE.");
-        return new ModelChoice(folder, ModelCheckpoint.FromFiles(files, backend), text, ModelFolder.Fingerprint(files));
+        return (folder, files, text);
     }
 
     /// <summary>A folder under the default "models", or null.</summary>
@@ -68,8 +77,7 @@ internal sealed record ModelChoice(string Folder, Transformer Model, Tokenizer T
         return ids;
     }
 
-    /// <summary>The tokenizer that was named, else the one in the model's folder.</summary>
-    public static Tokenizer LoadTokenizer(string folder, string? named)
+    private static Tokenizer LoadTokenizer(string folder, string? named)
     {
         if (named is not null)
         {

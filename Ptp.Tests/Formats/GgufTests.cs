@@ -132,6 +132,25 @@ public sealed class GgufTests(TinyModels tiny) : IDisposable
         Assert.All(file.Tensors.Keys, name => Assert.All(file.Values(name), v => Assert.True(float.IsFinite(v))));
     }
 
+    [DataFact("models/stories260K-hf/config.json", "tokenizers/tok512/tok512.bin")]
+    public void Pieces_are_exported_with_the_order_of_their_merges()
+    {
+        var tokenizer = TestData.Path("tokenizers/tok512/tok512.bin");
+        CliRun.Result("export", "--model", TestData.Path("models/stories260K-hf"), "--tokenizer", tokenizer, "--gguf", FilePath);
+        var file = GgufFile.Read(FilePath);
+        Assert.Equal("llama", file.Metadata["tokenizer.ggml.model"]);
+        var tokens = ((object[])file.Metadata["tokenizer.ggml.tokens"]).Cast<string>().ToArray();
+        var types = ((object[])file.Metadata["tokenizer.ggml.token_type"]).Cast<int>().ToArray();
+        var scores = ((object[])file.Metadata["tokenizer.ggml.scores"]).Cast<float>().ToArray();
+        Assert.Equal(512, tokens.Length);
+        Assert.Equal([2, 3, 3], types[..3]); // unknown, begin, end
+        Assert.Equal(("<0x00>", "<0xFF>", 256), (tokens[3], tokens[258], types.Count(t => t == 6)));
+        // llama2.c's file lists pieces by falling score; a begin of a word is spelled with U+2581.
+        Assert.True(scores.AsSpan(259).ToArray().Zip(scores.AsSpan(260).ToArray()).All(p => p.First >= p.Second));
+        Assert.Contains("\u2581the", tokens);
+        Assert.DoesNotContain(tokens, t => t.Contains(' ', StringComparison.Ordinal));
+    }
+
     // Every length cut short, and 2,000 files with bytes changed: the four-part error, or a file that can be read.
     [Fact]
     public void Damage_is_refused_without_a_large_buffer()
