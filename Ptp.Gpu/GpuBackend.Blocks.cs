@@ -2,6 +2,7 @@
 // Sums that need double (the loss, the optimiser's corrections) are finished on the host.
 // Refuses: what GpuBackend refuses; shapes are checked here and trusted by the kernels.
 
+using ILGPU;
 using Ptp.Core;
 using Ptp.Core.Tensors;
 using Ptp.Gpu.Kernels;
@@ -140,11 +141,7 @@ public sealed partial class GpuBackend
                 $"an id below {logits.Columns}, or a negative one to ignore the row", "Check the targets.");
         }
 
-        var rowWeights = new float[targets.Length];
-        rowWeights.AsSpan().Fill(1f);
-        weights.CopyTo(rowWeights);
-        var onDevice = _scope.Floats(0, rowWeights.Length);
-        _scope.Upload(rowWeights, onDevice);
+        var (rowWeights, onDevice) = RowWeights(weights, targets.Length);
         var results = _scope.Floats(1, CrossEntropyKernel.Parts * targets.Length);
         Run(logits.Rows, new CrossEntropyKernel
         {
@@ -170,6 +167,46 @@ public sealed partial class GpuBackend
         }
 
         return loss;
+    }
+
+    /// <inheritdoc/>
+    public double Divergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient)
+    {
+        Same(logits, teacher);
+        Same(weights.IsEmpty ? logits.Rows : weights.Length, logits.Rows);
+        var (rowWeights, onDevice) = RowWeights(weights, logits.Rows);
+        var results = _scope.Floats(1, DivergenceKernel.Parts * logits.Rows);
+        Run(logits.Rows, new DivergenceKernel
+        {
+            X = View(logits),
+            Teacher = View(teacher),
+            Weights = onDevice,
+            Results = results,
+            Scale = scale,
+            Columns = logits.Columns,
+            Gradient = gradient ? 1 : 0,
+        });
+        var parts = new float[DivergenceKernel.Parts * logits.Rows];
+        _scope.Download(results, parts);
+        var loss = 0.0;
+        for (var row = 0; row < logits.Rows; row++)
+        {
+            var part = parts.AsSpan(DivergenceKernel.Parts * row, DivergenceKernel.Parts);
+            loss += rowWeights[row]
+                * (scale * (part[0] / part[2] + part[3] - part[1]) + Math.Log(part[4]) - Math.Log(part[2]));
+        }
+
+        return loss;
+    }
+
+    private (float[] Host, ArrayView<float> Device) RowWeights(ReadOnlySpan<float> weights, int rows)
+    {
+        var host = new float[rows];
+        host.AsSpan().Fill(1f);
+        weights.CopyTo(host);
+        var device = _scope.Floats(0, rows);
+        _scope.Upload(host, device);
+        return (host, device);
     }
 
     /// <inheritdoc/>

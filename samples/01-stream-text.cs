@@ -13,7 +13,7 @@ var files = ModelFolder.Read("models/base");
 var model = ModelCheckpoint.FromFiles(files, new CpuBackend());
 var ptp = PtpAdapter.Load("models/ptp", model, ModelFolder.Fingerprint(files));
 var tokenizer = Tokenizer.Load("models/base");
-var decoder = new ErrorCorrectedDecoding(model, PtpAdapter.Drafter(ptp), ptp.Law, ptp.Rule);
+var decoder = new ErrorCorrectedDecoding(model, ptp.NewDrafter(), ptp.Law, ptp.Rule);
 var (prompt, text) = (args.FirstOrDefault("Once upon a time"), tokenizer.CreateStreamingDecoder(atStart: false));
 Console.Write(prompt);
 var result = decoder.Decode([model.Config.BeginToken!.Value, .. tokenizer.Encode(prompt)], Auxiliaries.FromSeed(42),

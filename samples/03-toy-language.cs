@@ -42,7 +42,7 @@ for (var first = 0UL; first < 3072; first += 128)
         new Completion(tokens, 1, [.. tokens.Skip(1).Select((_, g) => job.U.At(g, 0))])));
 }
 
-var ptp = new OneHotPtp(model, new GatedLora(backend, config, 32, 1, 1), new FixedPointEmbedding(), 8, law, rule, 1, SlotStart.LastToken);
+var ptp = new SlotModel(model, new GatedLora(backend, config, 32, 1, 1), new FixedPointEmbedding(), 8, law, rule, 1, SlotStart.LastToken);
 var rate = new LearningRate { Peak = 3e-3, Steps = 600, WarmUp = 20 };
 var distillation = new Distillation(
     ptp, completions, new DistillationOptions { ContextTokens = 256, SlotRows = 256 }, new AdamWOptions(), rate);
@@ -55,7 +55,7 @@ for (var step = 1; step <= 600; step++)
     }
 }
 
-var parallel = new ErrorCorrectedDecoding(model, new GatedDrafter(ptp), law, rule);
+var parallel = new ErrorCorrectedDecoding(model, ptp.NewDrafter(), law, rule);
 var total = new DecodeStats();
 for (var seed = 10_000UL; seed < 10_200; seed++)
 {

@@ -215,4 +215,16 @@ public sealed class Tape(IBackend backend)
 
         return loss;
     }
+
+    /// <summary>Weighted sum of KL(softmax(scale * teacher) || softmax(scale * logits)); if recorded, logits become their own gradient.</summary>
+    public double Divergence(Variable logits, Tensor teacher, float scale, ReadOnlySpan<float> weights)
+    {
+        var loss = backend.Divergence(logits.Value, teacher, scale, weights, Recording);
+        if (Recording)
+        {
+            logits.Gradient = logits.Value;
+        }
+
+        return loss;
+    }
 }

@@ -121,22 +121,49 @@ public sealed unsafe partial class CpuBackend
                 $"an id below {logits.Columns}, or a negative one to ignore the row", "Check the targets.");
         }
 
-        var losses = new double[logits.Rows];
         fixed (int* target = targets)
         fixed (float* weight = weights)
-        fixed (double* loss = losses)
         {
-            var job = new RowKernels.Loss
+            return Loss(&RowKernels.CrossEntropy, new RowKernels.Loss
             {
                 Logits = logits.Pointer,
                 Targets = target,
                 Weights = weight,
-                Losses = loss,
                 Rows = logits.Rows,
                 Columns = logits.Columns,
                 Gradient = gradient,
-            };
-            RowKernels.CrossEntropy(&job, _pool);
+            });
+        }
+    }
+
+    /// <inheritdoc/>
+    public double Divergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient)
+    {
+        Same(logits, teacher);
+        Same(weights.IsEmpty ? logits.Rows : weights.Length, logits.Rows);
+        fixed (float* weight = weights)
+        {
+            return Loss(&RowKernels.Divergence, new RowKernels.Loss
+            {
+                Logits = logits.Pointer,
+                Teacher = teacher.Pointer,
+                Scale = scale,
+                Weights = weight,
+                Rows = logits.Rows,
+                Columns = logits.Columns,
+                Gradient = gradient,
+            });
+        }
+    }
+
+    /// <summary>Runs a loss and adds its rows in order.</summary>
+    private double Loss(delegate*<RowKernels.Loss*, CpuPool, void> kernel, RowKernels.Loss job)
+    {
+        var losses = new double[job.Rows];
+        fixed (double* loss = losses)
+        {
+            job.Losses = loss;
+            kernel(&job, _pool);
         }
 
         var sum = 0.0;

@@ -37,7 +37,8 @@ internal static unsafe class RowKernels
 
     public struct Loss
     {
-        public float* Logits, Weights;
+        public float* Logits, Weights, Teacher;
+        public float Scale;
         public int* Targets;
         public double* Losses;
         public int Rows, Columns;
@@ -73,6 +74,8 @@ internal static unsafe class RowKernels
         pool.Run(Chunks(job->Length), &SwiGluBackwardTask, job);
 
     public static void CrossEntropy(Loss* job, CpuPool pool) => pool.Run(Tasks(job->Rows), &CrossEntropyTask, job);
+
+    public static void Divergence(Loss* job, CpuPool pool) => pool.Run(Tasks(job->Rows), &DivergenceTask, job);
 
     public static void AdamW(Optimiser* job, CpuPool pool) => pool.Run(Chunks(job->Length), &AdamWTask, job);
 
@@ -263,6 +266,20 @@ internal static unsafe class RowKernels
         {
             job->Losses[row] = Softmax.CrossEntropyRow(
                 job->Logits + (nint)row * job->Columns, job->Columns, job->Targets[row],
+                job->Weights == null ? 1f : job->Weights[row], job->Gradient, scratch);
+        }
+    }
+
+    private static void DivergenceTask(void* context, int task)
+    {
+        var job = (Loss*)context;
+        var end = Math.Min(job->Rows, (task + 1) * RowChunk);
+        var scratch = Scratch.First(2 * job->Columns);
+        for (var row = task * RowChunk; row < end; row++)
+        {
+            var first = (nint)row * job->Columns;
+            job->Losses[row] = Softmax.DivergenceRow(
+                job->Logits + first, job->Teacher + first, job->Columns, job->Scale,
                 job->Weights == null ? 1f : job->Weights[row], job->Gradient, scratch);
         }
     }

@@ -1,4 +1,4 @@
-// The only softmax of the repository, y_j = exp(x_j - max) / sum, and the cross-entropy that is built on it.
+// The only softmax of the repository, y_j = exp(x_j - max) / sum, and the losses that are built on it.
 // TensorPrimitives.SoftMax does not subtract the maximum (logit 89 gives NaN), so it is not used anywhere.
 // Refuses: temperature and truncation, which belong to LogitsTransform. Sums depend on the length only.
 
@@ -137,5 +137,64 @@ internal static unsafe class Softmax
         }
 
         return weight * (Math.Log(sum) + max - logit);
+    }
+
+    /// <summary>weight * KL(softmax(scale * teacher) || softmax(scale * x)); x becomes its gradient if asked.</summary>
+    public static double DivergenceRow(
+        float* x, float* teacher, int length, float scale, float weight, bool gradient, float* scratch)
+    {
+        var q = scratch;
+        var p = gradient ? x : scratch + length;
+        new Span<float>(teacher, length).CopyTo(new Span<float>(q, length));
+        var qSum = ExpShifted(q, length, scale, out var teacherMax);
+        var cross = WeightedGap(q, teacher, x, length) / qSum;
+        if (!gradient)
+        {
+            new Span<float>(x, length).CopyTo(new Span<float>(p, length));
+        }
+
+        var pSum = ExpShifted(p, length, scale, out var max);
+        // sum_j q_j (log q_j - log p_j), log q_j = scale (t_j - max t) - log sum; dx_j = scale (p_j - q_j)
+        if (gradient)
+        {
+            Mix(p, weight * scale / pSum, q, -weight * scale / qSum, length);
+        }
+
+        return weight * (scale * (cross + max - teacherMax) + Math.Log(pSum) - Math.Log(qSum));
+    }
+
+    /// <summary>sum_j q_j (a_j - b_j), in eight lanes and then the rest.</summary>
+    private static double WeightedGap(float* q, float* a, float* b, int length)
+    {
+        var i = 0;
+        Vector256<float> sums = default;
+        for (; i + 8 <= length; i += 8)
+        {
+            sums += Vector256.Load(q + i) * (Vector256.Load(a + i) - Vector256.Load(b + i));
+        }
+
+        var total = (double)Vector256.Sum(sums);
+        for (; i < length; i++)
+        {
+            total += q[i] * (a[i] - b[i]);
+        }
+
+        return total;
+    }
+
+    /// <summary>x = a x + b y.</summary>
+    private static void Mix(float* x, float a, float* y, float b, int length)
+    {
+        var i = 0;
+        var (va, vb) = (Vector256.Create(a), Vector256.Create(b));
+        for (; i + 8 <= length; i += 8)
+        {
+            (va * Vector256.Load(x + i) + vb * Vector256.Load(y + i)).Store(x + i);
+        }
+
+        for (; i < length; i++)
+        {
+            x[i] = a * x[i] + b * y[i];
+        }
     }
 }

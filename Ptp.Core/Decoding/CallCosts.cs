@@ -5,6 +5,7 @@
 using System.Diagnostics;
 using Ptp.Core.Autograd;
 using Ptp.Core.Model;
+using Ptp.Core.Paper;
 using Ptp.Core.Tensors;
 
 namespace Ptp.Core.Decoding;
@@ -59,18 +60,55 @@ public sealed class CallCosts
     /// <param name="contexts">Numbers of cached tokens; rows and context must fit the model.</param>
     /// <param name="rounds">Timed rounds of each; the median counts.</param>
     /// <param name="secondsPerRound">Least time of a round; short calls are repeated.</param>
-    /// <param name="lora">With an adapter, all rows but the first are gated, as in a drafting call; they cost more.</param>
     public static CallCosts Measure(
-        Transformer model, IReadOnlyList<int> rows, IReadOnlyList<int> contexts, int rounds = 5, double secondsPerRound = 0.003,
-        GatedLora? lora = null)
+        Transformer model, IReadOnlyList<int> rows, IReadOnlyList<int> contexts, int rounds = 5, double secondsPerRound = 0.003)
+    {
+        Check(model, rows, contexts);
+        var cache = new KvCache(model.Backend, model.Config, model.Config.MaxContext);
+        var tape = new Tape(model.Backend);
+        return Median([.. from c in contexts from r in rows select (r, c, Call(model, cache, tape, r, c))], rounds, secondsPerRound);
+    }
+
+    /// <summary>Measures drafting calls as a decoder makes them: last token, slots, adapter, and what picks the tokens.</summary>
+    /// <param name="ptp">A gated model.</param>
+    /// <param name="rows">1 + tokens of a draft, 2 at least; as many rows at most, so that they compare with plain calls.</param>
+    /// <param name="contexts">Numbers of cached tokens.</param>
+    /// <param name="rounds">Timed rounds of each; the median counts.</param>
+    /// <param name="secondsPerRound">Least time of a round; short calls are repeated.</param>
+    public static CallCosts MeasureDrafts(
+        SlotModel ptp, IReadOnlyList<int> rows, IReadOnlyList<int> contexts, int rounds = 5, double secondsPerRound = 0.003)
+    {
+        Check(ptp.Network, rows, contexts);
+        Guard.Require(ptp.SharesBase && rows.All(r => r >= 2), "Measure drafts", $"{rows.Min()} rows",
+            "2 rows at least, of a gated model", "Measure the calls of a student as plain ones.");
+        var drafter = ptp.NewDrafter();
+        var sessions = contexts.ToDictionary(c => c, c =>
+        {
+            var session = new ModelSession(ptp.Network, ptp.Law, ptp.Rule);
+            session.Start(new int[c + 1]);
+            return session;
+        });
+        var u = Auxiliaries.FromSeed(1, ptp.NumbersPerToken);
+        return Median([.. from c in contexts from r in rows select (r, c, (Func<double>)(() =>
+        {
+            var start = Stopwatch.GetTimestamp();
+            drafter.Propose(sessions[c], u, 0, r - 1);
+            var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+            sessions[c].Cache.Crop(c);
+            return seconds;
+        }))], rounds, secondsPerRound);
+    }
+
+    private static void Check(Transformer model, IReadOnlyList<int> rows, IReadOnlyList<int> contexts)
     {
         var most = model.Config.MaxContext;
         Guard.Require(rows.All(r => r >= 1) && contexts.All(c => c >= 0) && rows.Max() + contexts.Max() <= most,
             "Measure calls", $"{rows.Max()} rows behind {contexts.Max()} tokens", $"at most {most} in all",
             "Measure shorter contexts.");
-        var cache = new KvCache(model.Backend, model.Config, most);
-        var tape = new Tape(model.Backend);
-        var calls = (from c in contexts from r in rows select (Rows: r, Context: c, Body: Call(model, cache, tape, r, c, lora))).ToArray();
+    }
+
+    private static CallCosts Median((int Rows, int Context, Func<double> Body)[] calls, int rounds, double secondsPerRound)
+    {
         foreach (var call in calls)
         {
             for (var i = 0; i < 30 && call.Body() < 0.02; i++)
@@ -100,19 +138,17 @@ public sealed class CallCosts
         return new CallCosts([.. calls.Select((c, i) => new CallCost(c.Rows, c.Context, times[i].Order().ElementAt(rounds / 2)))]);
     }
 
-    private static Func<double> Call(Transformer model, KvCache cache, Tape tape, int rows, int context, GatedLora? lora)
+    private static Func<double> Call(Transformer model, KvCache cache, Tape tape, int rows, int context)
     {
         var ids = new int[rows];
         int[] positions = [.. Enumerable.Range(context, rows)];
-        var call = new CallRows(positions, Visibility.Causal(context, rows), cache, GateStart: lora is null ? int.MaxValue : 1);
+        var call = new CallRows(positions, Visibility.Causal(context, rows), cache);
         var law = new float[model.Config.VocabularySize];
         return () =>
         {
             var start = Stopwatch.GetTimestamp();
             tape.Reset();
-            var x = tape.Empty(rows, model.Config.HiddenSize);
-            tape.Embedding(model.Embeddings, ids, x);
-            model.Backend.Download(model.Logits(tape, model.Blocks(tape, x, call, lora)).Value.Slice(0, 1), law);
+            model.Backend.Download(model.Forward(tape, ids, call).Value.Slice(0, 1), law);
             return Stopwatch.GetElapsedTime(start).TotalSeconds;
         };
     }

@@ -137,6 +137,9 @@ public sealed class ModelSession
         return _law;
     }
 
+    /// <summary>The session's law of other logits, such as a drafter's, both [V].</summary>
+    public void ToLaw(ReadOnlySpan<float> logits, Span<float> law) => _transform.ToLaw(logits, law);
+
     /// <summary>The token that u_g picks from the law of <paramref name="row"/>.</summary>
     public int Pick(int row, Auxiliaries u, long g)
     {

@@ -22,6 +22,12 @@ public sealed record AdapterManifest
     /// <summary>Slots that start as the last known token.</summary>
     public const string LastToken = "last-token";
 
+    /// <summary>O-PTP: a slot's likeliest token is the draft.</summary>
+    public const string OneHot = "one-hot";
+
+    /// <summary>C-PTP: a slot's law and the next u give the draft.</summary>
+    public const string Categorical = "categorical";
+
     /// <summary>The version of the format that this code writes and reads.</summary>
     public const int CurrentVersion = 1;
 
@@ -51,6 +57,18 @@ public sealed record AdapterManifest
 
     /// <summary>What a slot is before the auxiliary is added: <see cref="MeanToken"/> or <see cref="LastToken"/>.</summary>
     public string SlotStart { get; init; } = MeanToken;
+
+    /// <summary>What a slot's output means: <see cref="OneHot"/> or <see cref="Categorical"/>.</summary>
+    public string Reading { get; init; } = OneHot;
+
+    /// <summary>For categorical slots: how far their cells may be off when u picks from them.</summary>
+    public double PickSoftness { get; init; }
+
+    /// <summary>Earlier tokens that the sampler head reads; 0 = no such head.</summary>
+    public int SamplerHistory { get; init; }
+
+    /// <summary>Width of the sampler head.</summary>
+    public int SamplerWidth { get; init; }
 
     /// <summary>How an auxiliary picks a token of a law.</summary>
     public string PickRule { get; init; } = "inverse-cdf";
@@ -101,6 +119,13 @@ public sealed record AdapterManifest
         Require(double.IsFinite(Scale), asked, "scale", Guard.Text(Scale), "a finite number");
         Require(!string.IsNullOrWhiteSpace(Embedding), asked, "embedding", Embedding, "the name of an embedding");
         Require(SlotStart is MeanToken or LastToken, asked, "slot_start", SlotStart, $"{MeanToken} or {LastToken}");
+        Require(Reading is OneHot or Categorical, asked, "reading", Reading, $"{OneHot} or {Categorical}");
+        Require(Reading == OneHot || Kind == GatedLora, asked, "reading", Reading, $"{OneHot} in a {Student}");
+        Require(PickSoftness is >= 0 and <= 10, asked, "pick_softness", Guard.Text(PickSoftness), "a number from 0 to 10");
+        Require(SamplerHistory is >= 0 and <= 8 && (SamplerHistory == 0 || Reading == Categorical), asked, "sampler_history",
+            Text(SamplerHistory), $"a number from 0 to 8, and 0 for {OneHot} slots");
+        Require(SamplerHistory == 0 ? SamplerWidth == 0 : SamplerWidth is >= 1 and <= 1 << 16, asked, "sampler_width",
+            Text(SamplerWidth), "a number from 1 to 65536, or 0 without a sampler head");
         Require(PickRule == "inverse-cdf", asked, "pick_rule", PickRule, "inverse-cdf");
         Require(double.IsFinite(Temperature) && Temperature >= 0, asked, "temperature", Guard.Text(Temperature),
             "0 or more");
@@ -127,6 +152,10 @@ public sealed record AdapterManifest
             Scale = json.Number("scale"),
             Embedding = json.String("embedding"),
             SlotStart = json.Find("slot_start") is null ? MeanToken : json.String("slot_start"),
+            Reading = json.Find("reading") is null ? OneHot : json.String("reading"),
+            PickSoftness = json.Find("pick_softness") is null ? 0 : json.Number("pick_softness"),
+            SamplerHistory = json.Find("sampler_history") is null ? 0 : json.Int("sampler_history"),
+            SamplerWidth = json.Find("sampler_width") is null ? 0 : json.Int("sampler_width"),
             PickRule = json.String("pick_rule"),
             Temperature = json.Number("temperature"),
             TopK = json.Int("top_k"),
@@ -150,6 +179,14 @@ public sealed record AdapterManifest
         json.WriteNumber("scale", Scale);
         json.WriteString("embedding", Embedding);
         json.WriteString("slot_start", SlotStart);
+        json.WriteString("reading", Reading);
+        if (Reading == Categorical)
+        {
+            json.WriteNumber("pick_softness", PickSoftness);
+            json.WriteNumber("sampler_history", SamplerHistory);
+            json.WriteNumber("sampler_width", SamplerWidth);
+        }
+
         json.WriteString("pick_rule", PickRule);
         json.WriteNumber("temperature", Temperature);
         json.WriteNumber("top_k", TopK);

@@ -34,6 +34,7 @@ public enum BlockLinear
 }
 
 /// <summary>Low-rank additions to all linear maps of all blocks.</summary>
+[Paper("Gated LoRA")]
 public sealed class GatedLora
 {
     private const int LinearsPerBlock = 7;

@@ -1,9 +1,11 @@
-// Distillation of O-PTP (PTP section 3.1): L = - sum_k w_k log P_theta(t_k | t_<i, u_i..u_k) over teacher completions with
-// known u. Many completions share one pass (section 3.3): pass 1 runs the context through the base into a cache, pass 2
-// runs all slots, each seeing its own context prefix and its own earlier slots. Refuses: gradients into a gated base.
+// Distillation (PTP sections 3.1 to 3.3) over teacher completions with known u, many completions in one pass: pass 1 runs the
+// context through the base into a cache, pass 2 all slots, each seeing its own context prefix and its own earlier slots.
+//   O-PTP: L = - sum_k w_k log P_theta(t_k | t_<i, u_i..u_k);   C-PTP: L = sum_k w_k KL(Q_k || P_theta(. | t_<i, u_i..u_{k-1}))
+// Refuses: gradients into a gated base.
 
 using Ptp.Core.Autograd;
 using Ptp.Core.Model;
+using Ptp.Core.Tensors;
 using Ptp.Core.Training;
 
 namespace Ptp.Core.Paper;
@@ -30,22 +32,24 @@ public sealed record DistillationOptions
     public ulong Seed { get; init; } = 1;
 }
 
-/// <summary>Trains the slots of an O-PTP model.</summary>
+/// <summary>Trains the slots of a PTP model.</summary>
 [Paper("Distillation")]
 public sealed class Distillation
 {
     private const int SureSlots = 2;
-    private readonly OneHotPtp _ptp;
+    private const double ColdestLaw = 0.1; // a law of temperature 0 has no gradient; this one has, and nearly the same tokens
+    private readonly SlotModel _ptp;
     private readonly IReadOnlyList<Completion> _completions;
     private readonly DistillationOptions _options;
     private readonly LearningRate _rate;
     private readonly Tape _context;
     private readonly Tape _slots;
     private readonly KvCache? _cache;
+    private Tensor? _teacher; // [R, V], logits of the base where a slot predicts a law
 
     /// <summary>A trainer; the adapter (or the whole student) becomes trainable, a gated base stays frozen.</summary>
     public Distillation(
-        OneHotPtp ptp, IReadOnlyList<Completion> completions, DistillationOptions options, AdamWOptions optimiser,
+        SlotModel ptp, IReadOnlyList<Completion> completions, DistillationOptions options, AdamWOptions optimiser,
         LearningRate rate)
     {
         Guard.Require(completions.Count > 0, "Distill", "no completions", "at least one", "Make completions first.");
@@ -86,7 +90,9 @@ public sealed class Distillation
     public (double Loss, double Weight) Loss(DistillationBatch batch)
     {
         var logits = Logits(batch);
-        var loss = _slots.CrossEntropy(logits, batch.Targets, batch.Weights);
+        var loss = _teacher is null
+            ? _slots.CrossEntropy(logits, batch.Targets, batch.Weights)
+            : _slots.Divergence(logits, _teacher, (float)(1 / Math.Max(ColdestLaw, _ptp.Law.Temperature)), batch.Weights);
         return (loss, batch.Weights.Sum(w => (double)w));
     }
 
@@ -106,13 +112,25 @@ public sealed class Distillation
         var tokens = _context.Empty(context, network.Config.HiddenSize);
         _context.Embedding(network.Embeddings, batch.Ids, tokens);
         var places = Enumerable.Range(0, context).ToArray();
-        network.Blocks(_context, tokens, new CallRows(batch.Positions, batch.ContextVisibility(), _cache, places));
+        var known = network.Blocks(_context, tokens, new CallRows(batch.Positions, batch.ContextVisibility(), _cache, places));
+        _teacher = _ptp.Reading == SlotReading.Categorical ? Teacher(known.Value, batch) : null;
 
         _slots.Reset();
         var x = _slots.Empty(batch.Targets.Length, network.Config.HiddenSize);
         _ptp.Embed(_slots, batch.U, batch.LastTokens, x);
         var rows = new CallRows(batch.SlotPositions, batch.SlotVisibility(cached: true), _cache, GateStart: 0);
-        return network.Logits(_slots, network.Blocks(_slots, x, rows, _ptp.Lora));
+        var hidden = network.Blocks(_slots, x, rows, _ptp.Lora);
+        return _ptp.Sampler is { } sampler
+            ? sampler.Logits(_slots, hidden, batch.EarlierTokens(sampler.History))
+            : network.Logits(_slots, hidden);
+    }
+
+    /// <summary>The base's logits of the tokens that slots predict, [R, V], from hidden states of the context, [S, D].</summary>
+    private Tensor Teacher(Tensor context, DistillationBatch batch)
+    {
+        var rows = _context.Empty(batch.Targets.Length, context.Columns);
+        _context.Backend.Embedding(context, [.. batch.TargetPlaces.Select(place => place - 1)], rows.Value);
+        return _ptp.Network.Logits(_context, rows).Value;
     }
 
     /// <summary>A student learns from context rows too, so both kinds of rows share one recorded pass.</summary>

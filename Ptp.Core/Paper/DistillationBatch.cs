@@ -1,6 +1,6 @@
 // One packed step of distillation (PTP section 3.3): S context tokens of several texts, and completions of up to N slots.
-//   slot l of a completion that starts at s: position s + l - 1, carries u of t_{s+l}, target t_{s+l},
-//   sees tokens < s of its own text and slots <= l of its own completion. Refuses: slots past the end of a text.
+//   slot l of a completion that starts at s carries u of t_{s+l}, sees tokens < s of its text and slots <= l of its completion;
+//   its target is t_{s+l+shift} (shift 1 for C-PTP), its position that of the token before. Refuses: slots past a text's end.
 
 using Ptp.Core.Tensors;
 using Ptp.Core.Training;
@@ -9,7 +9,7 @@ namespace Ptp.Core.Paper;
 
 /// <summary>A run of slots: text, first target, number of slots.</summary>
 /// <param name="Text">Index of the text in the batch.</param>
-/// <param name="Start">Index, in its text, of the token that slot 0 predicts.</param>
+/// <param name="Start">Index, in its text, of the token whose u slot 0 carries.</param>
 /// <param name="Count">Slots.</param>
 public readonly record struct SlotRun(int Text, int Start, int Count);
 
@@ -24,8 +24,9 @@ public sealed class DistillationBatch
     /// <param name="runs">Completions.</param>
     /// <param name="numbersPerToken">Width of u.</param>
     /// <param name="gamma">Weight of slot l is gamma^l.</param>
+    /// <param name="shift">How many tokens a slot's target lies behind the u it carries, see <see cref="SlotModel.Shift"/>.</param>
     public DistillationBatch(
-        IReadOnlyList<Completion> texts, IReadOnlyList<SlotRun> runs, int numbersPerToken, double gamma)
+        IReadOnlyList<Completion> texts, IReadOnlyList<SlotRun> runs, int numbersPerToken, double gamma, int shift = 0)
     {
         Runs = runs;
         foreach (var text in texts)
@@ -40,20 +41,22 @@ public sealed class DistillationBatch
         SlotPositions = new int[rows];
         LastTokens = new int[rows];
         Targets = new int[rows];
+        TargetPlaces = new int[rows];
         Weights = new float[rows];
         U = new float[rows * numbersPerToken];
         var row = 0;
         foreach (var run in runs)
         {
             var text = texts[run.Text];
-            Guard.Require(run.Start >= text.PromptLength && run.Start + run.Count <= text.Tokens.Length, "Distill",
-                $"slots {run.Start} to {run.Start + run.Count}",
+            Guard.Require(run.Start >= text.PromptLength && run.Start + run.Count + shift <= text.Tokens.Length, "Distill",
+                $"slots {run.Start} to {run.Start + run.Count + shift}",
                 $"slots within {text.PromptLength} to {text.Tokens.Length}", "Only generated tokens have u.");
             for (var slot = 0; slot < run.Count; slot++, row++)
             {
-                SlotPositions[row] = run.Start + slot - 1;
+                SlotPositions[row] = run.Start + slot + shift - 1;
                 LastTokens[row] = text.Tokens[run.Start - 1];
-                Targets[row] = text.Tokens[run.Start + slot];
+                Targets[row] = text.Tokens[run.Start + slot + shift];
+                TargetPlaces[row] = _textStarts[run.Text] + run.Start + slot + shift;
                 Weights[row] = (float)Math.Pow(gamma, slot);
                 text.U.AsSpan((run.Start + slot - text.PromptLength) * numbersPerToken, numbersPerToken)
                     .CopyTo(U.AsSpan(row * numbersPerToken));
@@ -82,17 +85,39 @@ public sealed class DistillationBatch
     /// <summary>Tokens the slots must predict, [R].</summary>
     public int[] Targets { get; }
 
+    /// <summary>Where the targets stand among <see cref="Ids"/>, [R].</summary>
+    public int[] TargetPlaces { get; }
+
     /// <summary>Weights of slots, [R].</summary>
     public float[] Weights { get; }
 
+    /// <summary>Tokens 1 to <paramref name="history"/> places before each target, [history][R]; before a text's start its first.</summary>
+    public int[][] EarlierTokens(int history)
+    {
+        var earlier = Enumerable.Range(0, history).Select(_ => new int[Targets.Length]).ToArray();
+        var row = 0;
+        foreach (var run in Runs)
+        {
+            for (var slot = 0; slot < run.Count; slot++, row++)
+            {
+                for (var i = 0; i < history; i++)
+                {
+                    earlier[i][row] = Ids[Math.Max(_textStarts[run.Text], TargetPlaces[row] - 1 - i)];
+                }
+            }
+        }
+
+        return earlier;
+    }
+
     /// <summary>Draws texts to fill the context and runs to fill the slot rows.</summary>
     /// <param name="completions">Data.</param>
-    /// <param name="ptp">For the number of slots.</param>
+    /// <param name="ptp">For the number of slots and what they predict.</param>
     /// <param name="options">Sizes.</param>
     /// <param name="random">Stream of this step.</param>
     /// <param name="sureSlots">Slots that every run has before it may end early.</param>
     public static DistillationBatch Draw(
-        IReadOnlyList<Completion> completions, OneHotPtp ptp, DistillationOptions options, RandomStream random,
+        IReadOnlyList<Completion> completions, SlotModel ptp, DistillationOptions options, RandomStream random,
         int sureSlots)
     {
         var texts = new List<Completion>();
@@ -100,13 +125,13 @@ public sealed class DistillationBatch
         for (var (room, failures) = (options.ContextTokens, 0); failures < 8;)
         {
             var text = completions[random.NextInt(completions.Count)];
-            if (text.Tokens.Length > room || text.Tokens.Length == text.PromptLength)
+            if (text.Tokens.Length > room || text.Tokens.Length <= text.PromptLength + ptp.Shift)
             {
                 failures++;
                 continue;
             }
 
-            for (var start = text.PromptLength; start < text.Tokens.Length; start++)
+            for (var start = text.PromptLength; start + ptp.Shift < text.Tokens.Length; start++)
             {
                 starts.Add((texts.Count, start));
             }
@@ -121,7 +146,7 @@ public sealed class DistillationBatch
         for (var rows = 0; rows < options.SlotRows;)
         {
             var (text, start) = starts[random.NextInt(starts.Count)];
-            var most = Math.Min(ptp.Slots, Math.Min(options.SlotRows - rows, texts[text].Tokens.Length - start));
+            var most = Math.Min(ptp.Slots, Math.Min(options.SlotRows - rows, texts[text].Tokens.Length - start - ptp.Shift));
             var count = Math.Min(sureSlots, most);
             while (count < most && random.NextDouble() < options.Continuation)
             {
@@ -132,7 +157,7 @@ public sealed class DistillationBatch
             rows += count;
         }
 
-        return new DistillationBatch(texts, runs, ptp.NumbersPerToken, options.Gamma);
+        return new DistillationBatch(texts, runs, ptp.NumbersPerToken, options.Gamma, ptp.Shift);
     }
 
     /// <summary>Causal within each text.</summary>

@@ -1,164 +1,85 @@
 // O-PTP (PTP section 2.1): slots that carry u_i..u_k predict the token t_k itself, a point mass, read off by argmax.
 //   slot k: embed(u_k) at position k - 1, sees the context, its own u and earlier ones;  t_k = argmax P(t_k | t_<i, u_i..u_k)
-// Either gated LoRA on the verifier (one network, one cache) or a separate student. Refuses: an adapter without a base.
+// Two ways to draft (section 4):
+//   gated:   one call [last token (base row) | N slots (gated rows)] on the verifier's cache; also yields P(t_g) exactly
+//   student: the same rows on the student's own network and cache. Refuses: a gated drafter on another model's session.
 
-using Ptp.Core.Autograd;
 using Ptp.Core.Decoding;
-using Ptp.Core.Model;
+using Ptp.Core.Tensors;
 
 namespace Ptp.Core.Paper;
 
-/// <summary>What a slot is before u is embedded into it.</summary>
-public enum SlotStart
+/// <summary>Drafts through the verifier's own weights and cache.</summary>
+[Paper("O-PTP")]
+public sealed class OneHotDrafter(SlotModel ptp) : IDrafter
 {
-    /// <summary>The same vector for all slots, learned from the mean token vector on: u alone, as in the paper.</summary>
-    MeanToken,
+    /// <inheritdoc/>
+    public int Slots => ptp.Slots;
 
-    /// <summary>The vector of the last known token, t_{g-1}: slot 0 begins as the very row that predicts t_g. Our addition.</summary>
-    LastToken,
+    /// <inheritdoc/>
+    public void Start(IReadOnlyList<int> prompt)
+    {
+        // The verifier's session keeps the only state.
+    }
+
+    /// <inheritdoc/>
+    public Draft Propose(ModelSession session, Auxiliaries u, long g, int count)
+    {
+        Guard.Require(ReferenceEquals(session.Model, ptp.Network), "Draft with a gated adapter",
+            "a session on another model", "the adapter's own base", "Load the adapter on this model.");
+        var tape = session.Tape;
+        tape.Reset();
+        var (x, rows) = ptp.Rows(tape, session, [session.Tokens[^1]], u, g, count);
+        var hidden = session.Model.Blocks(tape, x, rows, ptp.Lora);
+        session.Stats.AddCall(1 + count);
+        session.Cache.Append(1);
+        var logits = session.Model.Logits(tape, hidden).Value;
+        session.KeepLogits(logits.Slice(0, 1));
+        var (tokens, confidences) = Argmax(session.Model.Backend, logits.Slice(1, count));
+        return new Draft(tokens, confidences, KnowsFirstLaw: true);
+    }
+
+    /// <summary>The likeliest token of each row and its softmax probability; logits [R, V].</summary>
+    internal static (int[] Tokens, float[] Confidences) Argmax(IBackend backend, Tensor logits)
+    {
+        var host = new float[logits.Length];
+        backend.Download(logits, host);
+        var tokens = new int[logits.Rows];
+        var confidences = new float[logits.Rows];
+        for (var row = 0; row < logits.Rows; row++)
+        {
+            var line = host.AsSpan(row * logits.Columns, logits.Columns);
+            tokens[row] = System.Numerics.Tensors.TensorPrimitives.IndexOfMax<float>(line);
+            confidences[row] = Cpu.Softmax.ProbabilityOf(line, tokens[row]);
+        }
+
+        return (tokens, confidences);
+    }
 }
 
-/// <summary>A network with auxiliary slots.</summary>
-[Paper("O-PTP")]
-public sealed class OneHotPtp
+/// <summary>Drafts with a small network of its own.</summary>
+public sealed class StudentDrafter(SlotModel ptp) : IDrafter
 {
-    private float[] _features = [];
-    private float[] _numbers = [];
+    private readonly ModelSession _own = new(ptp.Network, SamplingOptions.Greedy, ptp.Rule);
 
-    /// <summary>Slots on <paramref name="network"/>; the embedding table starts small and random.</summary>
-    /// <param name="network">The base model (with <paramref name="lora"/>), or a student of its own (without).</param>
-    /// <param name="lora">The gated adapter, or null for a student.</param>
-    /// <param name="embedding">How u becomes features.</param>
-    /// <param name="slots">N, slots of one draft.</param>
-    /// <param name="law">The sampling law it is trained for.</param>
-    /// <param name="rule">How u picks a token.</param>
-    /// <param name="seed">Seed of the table.</param>
-    /// <param name="start">What a slot is before u is embedded into it.</param>
-    public OneHotPtp(
-        Transformer network, GatedLora? lora, AuxiliaryEmbedding embedding, int slots, SamplingOptions law,
-        PickRule rule, ulong seed, SlotStart start = SlotStart.MeanToken)
+    /// <inheritdoc/>
+    public int Slots => ptp.Slots;
+
+    /// <inheritdoc/>
+    public void Start(IReadOnlyList<int> prompt) => _own.Start(prompt);
+
+    /// <inheritdoc/>
+    public Draft Propose(ModelSession session, Auxiliaries u, long g, int count)
     {
-        Guard.Require(slots is > 0 and <= 256, "Make an O-PTP model", $"{slots} slots", "1 to 256",
-            "The paper uses 16.");
-        (Network, Lora, Embedding, Slots, Start) = (network, lora, embedding, slots, start);
-        (Law, Rule) = (law.Validated(), rule);
-        NumbersPerToken = rule.NumbersPerToken(network.Config.VocabularySize);
-        var features = embedding.FeatureCount(NumbersPerToken);
-        Table = new Parameter(network.Backend, "ptp.auxiliary_embedding.weight", network.Config.HiddenSize, features);
-        Initialise.Gaussian(Table, new RandomStream(seed, "auxiliary embedding"), 0.02);
-        if (start == SlotStart.MeanToken)
-        {
-            StartAtMeanToken();
-        }
-    }
-
-    /// <summary>The network that the slots run through.</summary>
-    public Transformer Network { get; }
-
-    /// <summary>The gated adapter, or null.</summary>
-    public GatedLora? Lora { get; }
-
-    /// <summary>How u becomes features.</summary>
-    public AuxiliaryEmbedding Embedding { get; }
-
-    /// <summary>Table [D, F] that features [F] are multiplied with.</summary>
-    public Parameter Table { get; }
-
-    /// <summary>N.</summary>
-    public int Slots { get; }
-
-    /// <summary>What a slot is before u is embedded into it.</summary>
-    public SlotStart Start { get; }
-
-    /// <summary>The law it is trained for.</summary>
-    public SamplingOptions Law { get; }
-
-    /// <summary>How u picks a token.</summary>
-    public PickRule Rule { get; }
-
-    /// <summary>Uniform numbers per token.</summary>
-    public int NumbersPerToken { get; }
-
-    /// <summary>True if slots run through the verifier itself.</summary>
-    public bool SharesBase => Lora is not null;
-
-    /// <summary>What distillation trains.</summary>
-    public IEnumerable<Parameter> Trained => (Lora?.Parameters ?? Network.Parameters).Append(Table);
-
-    /// <summary>Embeds auxiliaries into rows of <paramref name="x"/>.</summary>
-    /// <param name="tape">The pass.</param>
-    /// <param name="u">Numbers, [R, NumbersPerToken].</param>
-    /// <param name="lastTokens">For each slot, the last known token before its draft, [R].</param>
-    /// <param name="x">Destination, [R, D].</param>
-    public void Embed(Tape tape, ReadOnlySpan<float> u, int[] lastTokens, Variable x)
-    {
-        var rows = x.Value.Rows;
-        var width = Table.Value.Columns;
-        if (_features.Length < rows * width)
-        {
-            _features = new float[rows * width];
-        }
-
-        for (var row = 0; row < rows; row++)
-        {
-            Embedding.Features(u.Slice(row * NumbersPerToken, NumbersPerToken), _features.AsSpan(row * width, width));
-        }
-
-        var anchored = Start == SlotStart.LastToken;
-        if (anchored)
-        {
-            tape.Embedding(Network.Embeddings, lastTokens, x);
-        }
-
-        tape.MatMul(tape.Constant(_features.AsSpan(0, rows * width), rows, width), Table, x, accumulate: anchored);
-    }
-
-    /// <summary>Embeds u of tokens g, g + 1, ..., which follow <paramref name="lastToken"/>, into rows of <paramref name="x"/>.</summary>
-    public void Embed(Tape tape, Auxiliaries u, long g, int lastToken, Variable x)
-    {
-        var rows = x.Value.Rows;
-        if (_numbers.Length < rows * NumbersPerToken)
-        {
-            _numbers = new float[rows * NumbersPerToken];
-        }
-
-        for (var row = 0; row < rows; row++)
-        {
-            for (var j = 0; j < NumbersPerToken; j++)
-            {
-                _numbers[row * NumbersPerToken + j] = u.At(g + row, j);
-            }
-        }
-
-        var lastTokens = new int[rows];
-        Array.Fill(lastTokens, lastToken);
-        Embed(tape, _numbers.AsSpan(0, rows * NumbersPerToken), lastTokens, x);
-    }
-
-    /// <summary>Moves all slots to the mean token vector, so that the base's circuits meet rows of a kind they know.</summary>
-    private void StartAtMeanToken()
-    {
-        var (width, features) = (Table.Value.Rows, Table.Value.Columns);
-        var tokens = new float[Network.Embeddings.Value.Length];
-        Network.Backend.Download(Network.Embeddings.Value, tokens);
-        var table = new float[Table.Value.Length];
-        Network.Backend.Download(Table.Value, table);
-        var direction = new float[features];
-        Embedding.ConstantDirection(NumbersPerToken, direction);
-        for (var i = 0; i < width; i++)
-        {
-            var sum = 0.0;
-            for (var token = 0; token < Network.Config.VocabularySize; token++)
-            {
-                sum += tokens[token * width + i];
-            }
-
-            for (var feature = 0; feature < features; feature++)
-            {
-                table[i * features + feature] += (float)(sum / Network.Config.VocabularySize) * direction[feature];
-            }
-        }
-
-        Initialise.Set(Table, table);
+        // The student's cache lags by what the last round committed; those rows ride along in this call.
+        var fresh = session.Tokens.GetRange(_own.Cache.Length, session.Tokens.Count - _own.Cache.Length);
+        _own.Tape.Reset();
+        var (x, rows) = ptp.Rows(_own.Tape, _own, [.. fresh], u, g, count);
+        var hidden = ptp.Network.Blocks(_own.Tape, x, rows, ptp.Lora);
+        session.Stats.AddCall(fresh.Count + count, ofDrafter: true);
+        _own.Cache.Append(fresh.Count);
+        var logits = ptp.Network.Logits(_own.Tape, hidden.Slice(fresh.Count, count)).Value;
+        var (tokens, confidences) = OneHotDrafter.Argmax(ptp.Network.Backend, logits);
+        return new Draft(tokens, confidences, KnowsFirstLaw: false);
     }
 }

@@ -2,6 +2,8 @@
 // inverse-cdf is the paper's rule (Pick and Cell, one number per token).
 // Refuses: names it does not know.
 
+using Ptp.Core.Decoding;
+
 namespace Ptp.Core.Paper;
 
 /// <summary>A deterministic choice of a token from uniform numbers and a law; its law is exactly the given one.</summary>
@@ -18,6 +20,13 @@ public abstract class PickRule
     /// <param name="u">Numbers in [0, 1), one per <see cref="NumbersPerToken"/>.</param>
     /// <param name="law">Probabilities, [V].</param>
     public abstract int Pick(ReadOnlySpan<float> u, ReadOnlySpan<float> law);
+
+    /// <summary>The token the numbers probably choose from a law of which only an approximation is known.</summary>
+    /// <param name="u">Numbers in [0, 1).</param>
+    /// <param name="law">The approximation, [V].</param>
+    /// <param name="softness">How far its cells may be off, see <see cref="PickGuess"/>.</param>
+    /// <param name="confidence">The probability that the guess is right.</param>
+    public abstract int Guess(ReadOnlySpan<float> u, ReadOnlySpan<float> law, double softness, out float confidence);
 
     /// <summary>Numbers that choose the given token; false if no numbers of the grid do.</summary>
     /// <param name="token">An id below V.</param>
@@ -53,6 +62,10 @@ public sealed class InverseCdf : PickRule
 
     /// <inheritdoc/>
     public override int Pick(ReadOnlySpan<float> u, ReadOnlySpan<float> law) => Paper.Pick.Token(u[0], law);
+
+    /// <inheritdoc/>
+    public override int Guess(ReadOnlySpan<float> u, ReadOnlySpan<float> law, double softness, out float confidence) =>
+        PickGuess.Token(u[0], law, softness, out confidence);
 
     /// <inheritdoc/>
     public override bool TryDraw(

@@ -115,6 +115,16 @@ public interface IBackend : IDisposable
     /// <param name="gradient">True to replace logits by d loss / d logits.</param>
     double CrossEntropy(Tensor logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights, bool gradient);
 
+    /// <summary>
+    /// Sum over rows of weights[r] * KL(q[r] || p[r]), q = softmax(scale * teacher), p = softmax(scale * logits): forward KL.
+    /// </summary>
+    /// <param name="logits">[R, V]; overwritten by the gradient if <paramref name="gradient"/>.</param>
+    /// <param name="teacher">[R, V], a constant.</param>
+    /// <param name="scale">1 / temperature of both laws.</param>
+    /// <param name="weights">Row weights, [R]; empty = all one.</param>
+    /// <param name="gradient">True to replace logits by d loss / d logits.</param>
+    double Divergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient);
+
     /// <summary>y = a + b, same shapes.</summary>
     void Add(Tensor a, Tensor b, Tensor y);
 

@@ -49,7 +49,7 @@ public static class DistillationRun
     /// <param name="progress">Told of every step.</param>
     /// <param name="cancellation">Stops after the current step; what was done is kept.</param>
     public static bool Run(
-        DistillationRunOptions options, OneHotPtp ptp, IReadOnlyList<Completion> completions,
+        DistillationRunOptions options, SlotModel ptp, IReadOnlyList<Completion> completions,
         Action<StepReport>? progress, CancellationToken cancellation)
     {
         Directory.CreateDirectory(options.Output);
@@ -90,7 +90,7 @@ public static class DistillationRun
         return true;
     }
 
-    private static void Checkpoint(DistillationRunOptions options, OneHotPtp ptp, Distillation trainer)
+    private static void Checkpoint(DistillationRunOptions options, SlotModel ptp, Distillation trainer)
     {
         PtpAdapter.Save(
             options.Output, ptp, options.Fingerprint, options.BaseName, trainer.Optimiser.StepsTaken, StoredType.F32);

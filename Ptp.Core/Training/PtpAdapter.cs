@@ -1,10 +1,11 @@
-// Loads and saves an O-PTP model as an adapter folder beside its base: weights, and a manifest of base, slots and law.
-// A gated adapter stores LoRA pairs and the auxiliary table; a student stores its whole network and its own sizes.
+// Loads and saves a PTP model as an adapter folder beside its base: weights, and a manifest of base, slots and law.
+// A gated adapter stores LoRA pairs, the auxiliary table and the sampler head if it has one; a student stores its whole network and its own sizes.
 // Refuses: another base (by fingerprint) and weights that do not fit the manifest.
 
 using Ptp.Core.Autograd;
 using Ptp.Core.Decoding;
 using Ptp.Core.Formats;
+using Ptp.Core.Heads;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 
@@ -19,7 +20,7 @@ public static class PtpAdapter
     /// <param name="folder">The adapter's folder.</param>
     /// <param name="baseModel">The model it was trained for.</param>
     /// <param name="fingerprint">That model's fingerprint, see ModelFolder.</param>
-    public static OneHotPtp Load(string folder, Transformer baseModel, string fingerprint)
+    public static SlotModel Load(string folder, Transformer baseModel, string fingerprint)
     {
         var files = AdapterFolder.Read(folder);
         var manifest = files.Manifest;
@@ -35,10 +36,17 @@ public static class PtpAdapter
         var lora = isStudent
             ? null
             : new GatedLora(network.Backend, network.Config, manifest.Rank, manifest.Scale, seed: 0);
-        var ptp = new OneHotPtp(
+        var sampler = manifest.SamplerHistory > 0
+            ? new SamplerHead(network, manifest.SamplerHistory, manifest.SamplerWidth, seed: 0)
+            : null;
+        var ptp = new SlotModel(
             network, lora, AuxiliaryEmbedding.Parse(manifest.Embedding), manifest.Slots, law,
             PickRule.Parse(manifest.PickRule), seed: 0,
-            manifest.SlotStart == AdapterManifest.LastToken ? SlotStart.LastToken : SlotStart.MeanToken);
+            manifest.SlotStart == AdapterManifest.LastToken ? SlotStart.LastToken : SlotStart.MeanToken,
+            manifest.Reading == AdapterManifest.Categorical ? SlotReading.Categorical : SlotReading.OneHot, sampler)
+        {
+            PickSoftness = manifest.PickSoftness,
+        };
         ModelCheckpoint.Restore(Own(ptp), files.Tensors, $"Load the adapter in {folder}");
         return ptp;
     }
@@ -51,7 +59,7 @@ public static class PtpAdapter
     /// <param name="steps">Steps it was trained.</param>
     /// <param name="type">Number format.</param>
     public static void Save(
-        string folder, OneHotPtp ptp, string fingerprint, string baseName, long steps, StoredType type)
+        string folder, SlotModel ptp, string fingerprint, string baseName, long steps, StoredType type)
     {
         Directory.CreateDirectory(folder);
         var manifest = new AdapterManifest
@@ -64,6 +72,10 @@ public static class PtpAdapter
             Scale = ptp.Lora?.Scale ?? 1,
             Embedding = ptp.Embedding.Name,
             SlotStart = ptp.Start == SlotStart.LastToken ? AdapterManifest.LastToken : AdapterManifest.MeanToken,
+            Reading = ptp.Reading == SlotReading.Categorical ? AdapterManifest.Categorical : AdapterManifest.OneHot,
+            PickSoftness = ptp.Reading == SlotReading.Categorical ? ptp.PickSoftness : 0,
+            SamplerHistory = ptp.Sampler?.History ?? 0,
+            SamplerWidth = ptp.Sampler?.Width ?? 0,
             PickRule = ptp.Rule.Name,
             Temperature = ptp.Law.Temperature,
             TopK = ptp.Law.TopK,
@@ -79,10 +91,7 @@ public static class PtpAdapter
         AdapterFolder.Write(folder, manifest, Own(ptp).Select(ModelCheckpoint.Stored), type);
     }
 
-    /// <summary>The drafter that fits the adapter's kind.</summary>
-    public static IDrafter Drafter(OneHotPtp ptp) => ptp.SharesBase ? new GatedDrafter(ptp) : new StudentDrafter(ptp);
-
     /// <summary>Parameters of the adapter file: all that is trained, less a student's network.</summary>
-    private static IEnumerable<Parameter> Own(OneHotPtp ptp) =>
-        (ptp.Lora?.Parameters ?? []).Append(ptp.Table);
+    private static IEnumerable<Parameter> Own(SlotModel ptp) =>
+        [.. ptp.Lora?.Parameters ?? [], ptp.Table, .. ptp.Sampler?.Parameters ?? []];
 }

@@ -91,6 +91,42 @@ internal struct CrossEntropyKernel : IElementKernel
     }
 }
 
+/// <summary>Row by row: what KL(softmax(s t) || softmax(s x)) is made of, and s weight (p - q) in place of x if asked.</summary>
+internal struct DivergenceKernel : IElementKernel
+{
+    public const int Parts = 5;
+    public ArrayView<float> X, Teacher, Weights, Results;
+    public float Scale;
+    public int Columns, Gradient;
+
+    public readonly void Element(int index)
+    {
+        var first = index * Columns;
+        var teacherMax = SoftmaxKernel.Maximum(Teacher, first, Columns);
+        var max = SoftmaxKernel.Maximum(X, first, Columns);
+        var (teacherSum, sum, gap) = (0f, 0f, 0f);
+        for (var i = first; i < first + Columns; i++)
+        {
+            var q = DeviceMath.Exp((Teacher[i] - teacherMax) * Scale);
+            teacherSum += q;
+            sum += DeviceMath.Exp((X[i] - max) * Scale);
+            gap += q * (Teacher[i] - X[i]);
+        }
+
+        Results[Parts * index] = gap;
+        Results[Parts * index + 1] = teacherMax;
+        Results[Parts * index + 2] = teacherSum;
+        Results[Parts * index + 3] = max;
+        Results[Parts * index + 4] = sum;
+        var weight = Weights[index] * Scale;
+        for (var i = first; Gradient != 0 && i < first + Columns; i++)
+        {
+            X[i] = (DeviceMath.Exp((X[i] - max) * Scale) * (weight / sum))
+                - (DeviceMath.Exp((Teacher[i] - teacherMax) * Scale) * (weight / teacherSum));
+        }
+    }
+}
+
 /// <summary>partial[j] = sum of floats (or of their squares) 256 j to 256 (j + 1).</summary>
 internal struct PartialSumKernel : IElementKernel
 {

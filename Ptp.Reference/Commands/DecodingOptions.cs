@@ -96,7 +96,7 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
     public string? AdapterFolder { get; private init; }
 
     /// <summary>The adapter, or null.</summary>
-    public OneHotPtp? Adapter { get; private init; }
+    public SlotModel? Adapter { get; private init; }
 
     /// <summary>True if the adapter may be of another law.</summary>
     public bool AllowsOtherLaw { get; init; }
@@ -150,25 +150,40 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
         var adapter = Adapter ?? throw new PtpException(
             "Decode with O-PTP", "no adapter", "an adapter of this model",
             "Name one with --adapter FOLDER, make one with 'ptp distill', or use --decoder ar.");
-        var drafter = PtpAdapter.Drafter(adapter);
+        var drafter = adapter.NewDrafter();
         return new ErrorCorrectedDecoding(
             Model.Model, wrap?.Invoke(drafter) ?? drafter, Law, Rule, DraftSlots, length: Length(adapter));
     }
 
-    private PayingLength? Length(OneHotPtp adapter) => !Pays
+    private PayingLength? Length(SlotModel adapter) => !Pays
         ? null
-        : new PayingLength(
-            Costs(Model.Model, DraftSlots), Costs(adapter.Network, DraftSlots, adapter.Lora), DraftSlots, adapter.SharesBase,
-            AlwaysDrafts);
+        : new PayingLength(Costs(Model.Model), Drafts(adapter), DraftSlots, adapter.SharesBase, AlwaysDrafts);
 
-    /// <summary>Measures just what a draft's length depends on; a large model gets fewer, as each of its calls takes long.</summary>
-    private static CallCosts Costs(Transformer model, int slots, GatedLora? lora = null)
+    private CallCosts Drafts(SlotModel adapter)
+    {
+        if (!adapter.SharesBase)
+        {
+            return Costs(adapter.Network);
+        }
+
+        var (rows, contexts, rounds) = Sizes(Model.Model);
+        return CallCosts.MeasureDrafts(adapter, [.. rows.Where(r => r > 1)], contexts, rounds);
+    }
+
+    private CallCosts Costs(Transformer model)
+    {
+        var (rows, contexts, rounds) = Sizes(model);
+        return CallCosts.Measure(model, rows, contexts, rounds);
+    }
+
+    /// <summary>Just what a draft's length depends on; a large model gets fewer, as each of its calls takes long.</summary>
+    private (int[] Rows, int[] Contexts, int Rounds) Sizes(Transformer model)
     {
         var isLarge = model.Config.Parameters > 30_000_000;
-        var most = Math.Min(slots + 2, Math.Max(1, model.Config.MaxContext / 4));
+        var most = Math.Min(DraftSlots + 2, Math.Max(2, model.Config.MaxContext / 4));
         int[] rows = [.. (isLarge ? (int[])[1, 2, 4, 8] : [1, 2, 3, 4, 5, 6, 8, 10, 12]).Where(r => r < most), most];
         int[] contexts = isLarge ? [most] : [most, model.Config.MaxContext - most];
-        return CallCosts.Measure(model, rows, [.. contexts.Distinct()], isLarge ? 2 : 5, lora: lora);
+        return (rows, [.. contexts.Distinct()], isLarge ? 2 : 5);
     }
 
     /// <summary>u of the text with this index.</summary>

@@ -1,4 +1,4 @@
-// ptp distill: teach a base model to answer several tokens per call (O-PTP), from its own completions with known u.
+// ptp distill: teach a base model to answer several tokens per call (O-PTP or C-PTP), from its own completions with known u.
 // First the teacher's completions are made (shards on disk, resumable), then the adapter is trained (resumable too).
 // Refuses: completions of another base or law than asked, a finished adapter without --overwrite.
 
@@ -7,6 +7,7 @@ using System.Text.Json.Nodes;
 using Ptp.Core;
 using Ptp.Core.Decoding;
 using Ptp.Core.Formats;
+using Ptp.Core.Heads;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Training;
@@ -55,6 +56,17 @@ internal sealed class DistillVerb : Verb
         "--slot-start", "What a slot is before u is added: the last known token, or the same vector for all (the paper).",
         [AdapterManifest.LastToken, AdapterManifest.MeanToken], AdapterManifest.LastToken);
 
+    private readonly Option<string?> _reading = Values.Word(
+        "--reading", "one-hot = O-PTP, the slot's likeliest token is the draft; categorical = C-PTP, the slot gives a law and u picks from it.",
+        [AdapterManifest.OneHot, AdapterManifest.Categorical], AdapterManifest.OneHot);
+
+    private readonly Option<int> _samplerHistory = Values.Whole(
+        "--sampler-history", "For categorical slots: earlier tokens that the sampler head reads; 0 = no such head.", 2, 0, 8);
+
+    private readonly Option<int> _samplerWidth = Values.Whole("--sampler-width", "Width of the sampler head.", 1024, 1, 1 << 16);
+    private readonly Option<double> _softness = Values.Number(
+        "--pick-softness", "For categorical slots: how far their cells may be off when u picks from them; 0 = trust them.", 0.1);
+
     private readonly Option<double> _gamma = Values.Number("--gamma", "Weight of slot l is gamma^l.", 1);
     private readonly Option<double> _continuation = Values.Number(
         "--continuation", "Chance that a draft goes on after its second slot: late slots cost time as often as they count.", 0.6);
@@ -74,9 +86,10 @@ internal sealed class DistillVerb : Verb
     public DistillVerb()
         : base(
             "distill",
-            "Make an O-PTP adapter: the base model continues prompts with known auxiliary numbers u, and the slots learn to "
+            "Make a PTP adapter: the base model continues prompts with known auxiliary numbers u, and the slots learn to "
             + "predict, from u alone, the tokens it chose. The base is not changed, so its text stays the same bit for bit.",
             "ptp distill --model runs/base --corpus runs/corpus --output runs/ptp",
+            "ptp distill --model runs/base --corpus runs/corpus --output runs/cptp --reading categorical   # laws, picked one after the other",
             "ptp distill --model runs/base --corpus runs/corpus --output runs/independent --embedding constant   # the baseline",
             "ptp distill --model runs/base --corpus runs/corpus --output runs/student --kind student --student-size 525k")
     {
@@ -84,7 +97,7 @@ internal sealed class DistillVerb : Verb
         _output.Required = true;
         foreach (var option in (Option[])[
             _model, _tokenizer, _corpus, _output, _completions, _count, _maxNew, _maxPrompt, _shares, _temperature, _topK,
-            _topP, _slots, _kind, _rank, _scale, _studentSize, _embedding, _start, _gamma, _continuation, _context, _rows, _steps,
+            _topP, _slots, _kind, _rank, _scale, _studentSize, _embedding, _start, _reading, _samplerHistory, _samplerWidth, _softness, _gamma, _continuation, _context, _rows, _steps,
             _rate, _warmUp, _checkpoint, _seed, _overwrite, _curve])
         {
             Add(option);
@@ -179,7 +192,7 @@ internal sealed class DistillVerb : Verb
             $"Name another folder with --completions, or repeat the options in {RecordName}.");
     }
 
-    private OneHotPtp Fresh(Call call, ModelChoice model, AuxiliaryEmbedding embedding, SamplingOptions law)
+    private SlotModel Fresh(Call call, ModelChoice model, AuxiliaryEmbedding embedding, SamplingOptions law)
     {
         var seed = call.Get(_seed);
         var config = model.Model.Config;
@@ -194,7 +207,15 @@ internal sealed class DistillVerb : Verb
             : model.Model;
         var lora = isStudent ? null : new GatedLora(network.Backend, config, call.Get(_rank), call.Get(_scale), seed);
         var start = call.Get(_start) == AdapterManifest.LastToken ? SlotStart.LastToken : SlotStart.MeanToken;
-        return new OneHotPtp(network, lora, embedding, call.Get(_slots), law, InverseCdf.Instance, seed, start);
+        var reading = call.Get(_reading) == AdapterManifest.Categorical ? SlotReading.Categorical : SlotReading.OneHot;
+        var sampler = reading == SlotReading.Categorical && call.Get(_samplerHistory) > 0
+            ? new SamplerHead(network, call.Get(_samplerHistory), call.Get(_samplerWidth), seed)
+            : null;
+        return new SlotModel(
+            network, lora, embedding, call.Get(_slots), law, InverseCdf.Instance, seed, start, reading, sampler)
+        {
+            PickSoftness = call.Get(_softness),
+        };
     }
 
     private DistillationRunOptions RunOptions(Call call, ModelChoice model, string folder) => new()
@@ -231,6 +252,10 @@ internal sealed class DistillVerb : Verb
             ["student_size"] = call.Get(_studentSize),
             ["embedding"] = call.Get(_embedding),
             ["slot_start"] = call.Get(_start),
+            ["reading"] = call.Get(_reading),
+            ["sampler_history"] = call.Get(_samplerHistory),
+            ["sampler_width"] = call.Get(_samplerWidth),
+            ["pick_softness"] = call.Get(_softness),
             ["slots"] = call.Get(_slots),
             ["gamma"] = options.Step.Gamma,
             ["continuation"] = options.Step.Continuation,

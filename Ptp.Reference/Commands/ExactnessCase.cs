@@ -4,6 +4,7 @@
 
 using System.Globalization;
 using Ptp.Core.Decoding;
+using Ptp.Core.Heads;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Tensors;
@@ -101,7 +102,7 @@ public sealed class ExactnessCase
         var random = new RandomStream(Seed, "drafter " + kind);
         switch (kind)
         {
-            case DrafterKind.Gated:
+            case DrafterKind.Gated or DrafterKind.Categorical:
                 var lora = new GatedLora(_backend, Model.Config, 1 + random.NextInt(4), 1.5, random.NextBits());
                 // From mild to absurd: overflow in slot rows must not reach a base row.
                 var deviation = Math.Pow(10, random.NextInt(4) switch { 0 => -1, 1 => 0, 2 => 2, _ => 25 });
@@ -110,14 +111,14 @@ public sealed class ExactnessCase
                     Initialise.Gaussian(weight, random, deviation);
                 }
 
-                return new GatedDrafter(Slotted(Model, lora, random));
+                return Slotted(Model, lora, random, kind == DrafterKind.Categorical).NewDrafter();
             case DrafterKind.Student:
                 var config = RandomConfig(random) with
                 {
                     VocabularySize = Model.Config.VocabularySize,
                     MaxContext = Model.Config.MaxContext,
                 };
-                return new StudentDrafter(Slotted(RandomModel(_backend, config, random), null, random));
+                return Slotted(RandomModel(_backend, config, random), null, random).NewDrafter();
             default:
                 return new ScriptedDrafter(this, kind, random);
         }
@@ -210,8 +211,16 @@ public sealed class ExactnessCase
         + $"prompt {Prompt.Length}, {Limits.MaxNewTokens} new, end [{List(Limits.EndTokens)}], {Slots} slots, "
         + $"first {(ExactFirst ? "exact" : "drafted")}";
 
-    private OneHotPtp Slotted(Transformer network, GatedLora? lora, RandomStream random)
+    private SlotModel Slotted(Transformer network, GatedLora? lora, RandomStream random, bool categorical = false)
     {
+        var sampler = categorical && random.NextInt(3) > 0
+            ? new SamplerHead(network, 1 + random.NextInt(3), 1 + random.NextInt(20), random.NextBits())
+            : null;
+        foreach (var weight in sampler?.Parameters ?? [])
+        {
+            Initialise.Gaussian(weight, random, 1);
+        }
+
         var embedding = AuxiliaryEmbedding.Parse(random.NextInt(4) switch
         {
             0 => "binary-float",
@@ -219,9 +228,13 @@ public sealed class ExactnessCase
             2 => "linear:5",
             _ => "constant",
         });
-        var ptp = new OneHotPtp(
+        var ptp = new SlotModel(
             network, lora, embedding, Slots, Law, InverseCdf.Instance, random.NextBits(),
-            random.NextInt(2) == 0 ? SlotStart.MeanToken : SlotStart.LastToken);
+            random.NextInt(2) == 0 ? SlotStart.MeanToken : SlotStart.LastToken,
+            categorical ? SlotReading.Categorical : SlotReading.OneHot, sampler)
+        {
+            PickSoftness = random.NextInt(2) * random.NextDouble(),
+        };
         Initialise.Gaussian(ptp.Table, random, 1);
         return ptp;
     }

@@ -13,6 +13,9 @@ public enum DrafterKind
     /// <summary>Gated LoRA with random weights, from mild to overflowing.</summary>
     Gated,
 
+    /// <summary>The same with categorical slots, with or without a random sampler head.</summary>
+    Categorical,
+
     /// <summary>A random network of its own.</summary>
     Student,
 

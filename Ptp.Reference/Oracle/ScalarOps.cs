@@ -295,6 +295,32 @@ public static partial class ScalarOps
         }
     }
 
+    /// <summary>sum_r w_r KL(softmax(scale t_r) || softmax(scale x_r)); logits x and teacher t [R, V], weights [R].</summary>
+    public static double Divergence(double[] logits, double[] teacher, double scale, double[] weights, int columns)
+    {
+        var (p, q) = (Softmax(Scaled(logits, scale), weights.Length, columns), Softmax(Scaled(teacher, scale), weights.Length, columns));
+        var loss = 0.0;
+        for (var i = 0; i < q.Length; i++)
+        {
+            loss += weights[i / columns] * q[i] * (Math.Log(q[i]) - Math.Log(p[i]));
+        }
+
+        return loss;
+    }
+
+    /// <summary>dLogits += dLoss w scale (softmax(scale x) - softmax(scale t)).</summary>
+    public static void DivergenceBackward(
+        double dLoss, double[] logits, double[] teacher, double scale, double[] weights, int columns, double[] dLogits)
+    {
+        var (p, q) = (Softmax(Scaled(logits, scale), weights.Length, columns), Softmax(Scaled(teacher, scale), weights.Length, columns));
+        for (var i = 0; i < q.Length; i++)
+        {
+            dLogits[i] += dLoss * weights[i / columns] * scale * (p[i] - q[i]);
+        }
+    }
+
+    private static double[] Scaled(double[] x, double scale) => [.. x.Select(value => value * scale)];
+
     private static double Share(int[] targets, double[]? weights, int r)
     {
         var total = 0.0;

@@ -180,6 +180,12 @@ public abstract partial class BackendContract
             b.CrossEntropy(logits, ids.AsSpan(start, count), [], true);
             return Get(b, logits);
         });
+        yield return new RowOp($"Divergence {width}", rows, (b, start, count) =>
+        {
+            var logits = Part(b, first, start, count, width);
+            b.Divergence(logits, Part(b, second, start, count, width), 1.4f, [], true);
+            return Get(b, logits);
+        });
         yield return new RowOp($"Embedding {width}", rows, (b, start, count) =>
         {
             var result = b.Allocate(count, width);

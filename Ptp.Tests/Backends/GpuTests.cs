@@ -142,6 +142,15 @@ public sealed class GpuTests(GpuFixture fixture) : IClassFixture<GpuFixture>
     }
 
     [Seeds(10)]
+    public void Divergence_with_and_without_weights(int seed) => fixture.Agree(seed, c =>
+    {
+        var (rows, vocabulary) = (c.Size(6), c.Size(20));
+        var logits = c.Tensor(rows, vocabulary);
+        c.Backend.Divergence(logits, c.Tensor(rows, vocabulary), 1.3f, seed % 2 == 0 ? [] : c.Floats(rows), gradient: true);
+        return [logits];
+    });
+
+    [Seeds(10)]
     public void Attention_over_cache_and_own_rows(int seed) => fixture.Agree(seed, c =>
     {
         var (rows, groups, size, cached) = (c.Size(5), c.Size(2), 2 * c.Size(3), c.Size(4) - 1);

@@ -68,6 +68,9 @@ internal class WrappedBackend(IBackend inner) : IBackend
     public double CrossEntropy(Tensor logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights, bool gradient) =>
         inner.CrossEntropy(logits, targets, weights, gradient);
 
+    public double Divergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient) =>
+        inner.Divergence(logits, teacher, scale, weights, gradient);
+
     public void Add(Tensor a, Tensor b, Tensor y) => inner.Add(a, b, y);
 
     public void AddScaled(Tensor x, float scale, Tensor y) => inner.AddScaled(x, scale, y);

@@ -32,8 +32,9 @@ public sealed class GenerateTests(TinyModels tiny)
             var plain = CliRun.Result([.. common, "--decoder", "ar", "--adapter", tiny.Adapter]);
             var gated = CliRun.Result([.. common, "--decoder", "ptp", "--adapter", tiny.Adapter, "--slots", $"{seed % 7}"]);
             var student = CliRun.Result([.. common, "--adapter", tiny.Student]);
+            var categorical = CliRun.Result([.. common, "--adapter", tiny.Categorical, "--slots", $"{seed % 7}"]);
             Assert.Equal("ptp", student.GetProperty("decoder").GetString());
-            foreach (var other in (JsonElement[])[gated, student])
+            foreach (var other in (JsonElement[])[gated, student, categorical])
             {
                 Assert.Equal(plain.GetProperty("text").GetString(), other.GetProperty("text").GetString());
                 Assert.Equal(plain.GetProperty("stop").GetString(), other.GetProperty("stop").GetString());

@@ -6,6 +6,7 @@ using Ptp.Core.Autograd;
 using Ptp.Core.Cpu;
 using Ptp.Core.Decoding;
 using Ptp.Core.Formats;
+using Ptp.Core.Heads;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Text;
@@ -36,9 +37,13 @@ public sealed class TinyModels : IDisposable
         var law = new SamplingOptions { Temperature = 0.7, TopP = 0.9 };
         var lora = new GatedLora(backend, config, 4, 1, 5);
         Widen(lora.Parameters, 5);
-        Save(Adapter, new OneHotPtp(model, lora, new FixedPointEmbedding(), 6, law, InverseCdf.Instance, 5, SlotStart.LastToken), fingerprint);
+        Save(Adapter, new SlotModel(model, lora, new FixedPointEmbedding(), 6, law, InverseCdf.Instance, 5, SlotStart.LastToken), fingerprint);
+        var sampler = new SamplerHead(model, 2, 12, 7);
+        Widen(sampler.Parameters, 7);
+        Save(Categorical, new SlotModel(
+            model, lora, new FixedPointEmbedding(), 6, law, InverseCdf.Instance, 5, SlotStart.LastToken, SlotReading.Categorical, sampler), fingerprint);
         var student = new Transformer(backend, config with { HiddenSize = 8, HeadSize = 0 }, 6);
-        Save(Student, new OneHotPtp(student, null, new BinaryFloatEmbedding(), 5, law, InverseCdf.Instance, 6), fingerprint);
+        Save(Student, new SlotModel(student, null, new BinaryFloatEmbedding(), 5, law, InverseCdf.Instance, 6), fingerprint);
         WriteCorpus();
     }
 
@@ -52,6 +57,9 @@ public sealed class TinyModels : IDisposable
     public string Loud => At("loud");
 
     public string Adapter => At("ptp");
+
+    /// <summary>C-PTP slots with a sampler head.</summary>
+    public string Categorical => At("cptp");
 
     public string Student => At("student");
 
@@ -106,7 +114,7 @@ public sealed class TinyModels : IDisposable
         tokenizer?.Save(Path.Combine(folder, "tokenizer.json"));
     }
 
-    private static void Save(string folder, OneHotPtp ptp, string fingerprint) =>
+    private static void Save(string folder, SlotModel ptp, string fingerprint) =>
         PtpAdapter.Save(folder, ptp, fingerprint, "base", 0, StoredType.F32);
 
     private void WriteCorpus()

@@ -21,6 +21,12 @@ public sealed class GatedDecoderTests : DecoderContract
     protected override IDecoder Decoder(ExactnessCase drawn) => drawn.ErrorCorrected(drawn.Drafter(DrafterKind.Gated));
 }
 
+public sealed class CategoricalDecoderTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) =>
+        drawn.ErrorCorrected(drawn.Drafter(DrafterKind.Categorical));
+}
+
 public sealed class StudentDecoderTests : DecoderContract
 {
     protected override IDecoder Decoder(ExactnessCase drawn) => drawn.ErrorCorrected(drawn.Drafter(DrafterKind.Student));

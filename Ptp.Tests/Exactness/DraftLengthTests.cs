@@ -5,6 +5,9 @@
 using Ptp.Core;
 using Ptp.Core.Cpu;
 using Ptp.Core.Decoding;
+using Ptp.Core.Heads;
+using Ptp.Core.Model;
+using Ptp.Core.Paper;
 using Ptp.Reference.Commands;
 using Xunit;
 
@@ -110,6 +113,17 @@ public sealed class DraftLengthTests
         Assert.Equal(4, costs.Points.Count());
         Assert.All(costs.Points, p => Assert.True(p.Milliseconds > 0));
         Assert.Throws<PtpException>(() => CallCosts.Measure(model, [model.Config.MaxContext], [1]));
+
+        foreach (var reading in Enum.GetValues<SlotReading>())
+        {
+            var ptp = new SlotModel(
+                model, new GatedLora(backend, model.Config, 2, 1, 1), new FixedPointEmbedding(), 6, new SamplingOptions(),
+                InverseCdf.Instance, 1, SlotStart.LastToken, reading,
+                reading == SlotReading.Categorical ? new SamplerHead(model, 2, 8, 1) : null);
+            var drafts = CallCosts.MeasureDrafts(ptp, [2, 4], [0, 2], rounds: 1, secondsPerRound: 0);
+            Assert.All(drafts.Points, p => Assert.True(p.Milliseconds > 0));
+            Assert.Throws<PtpException>(() => CallCosts.MeasureDrafts(ptp, [1, 4], [0]));
+        }
     }
 
     private static PayingLength Paying(CallCosts costs, int slots) => new(costs, costs, slots);

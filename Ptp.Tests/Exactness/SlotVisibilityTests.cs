@@ -79,7 +79,7 @@ public sealed class SlotVisibilityTests : IDisposable
     {
         var (ptp, session, u) = Draw(seed, "binary-float");
         var length = session.Cache.Length;
-        new GatedDrafter(ptp).Propose(session, Auxiliaries.FromValues(u), 0, u.Length);
+        ptp.NewDrafter().Propose(session, Auxiliaries.FromValues(u), 0, u.Length);
         var drafted = session.Law(0).ToArray();
         Assert.Equal(length + 1, session.Cache.Length);
         session.Cache.Crop(length);
@@ -89,7 +89,7 @@ public sealed class SlotVisibilityTests : IDisposable
 
     public void Dispose() => _backend.Dispose();
 
-    private (OneHotPtp Ptp, ModelSession Session, float[] U) Draw(int seed, string embedding)
+    private (SlotModel Ptp, ModelSession Session, float[] U) Draw(int seed, string embedding)
     {
         var random = new RandomStream((ulong)seed, "slots");
         var model = ExactnessCase.RandomModel(_backend, ExactnessCase.RandomConfig(random), random);
@@ -99,7 +99,7 @@ public sealed class SlotVisibilityTests : IDisposable
             Initialise.Gaussian(parameter, random, 0.3);
         }
 
-        var ptp = new OneHotPtp(
+        var ptp = new SlotModel(
             model, lora, AuxiliaryEmbedding.Parse(embedding), 8, SamplingOptions.Greedy, InverseCdf.Instance, 5,
             seed % 2 == 0 ? SlotStart.MeanToken : SlotStart.LastToken);
         Initialise.Gaussian(ptp.Table, random, 1);
@@ -110,11 +110,11 @@ public sealed class SlotVisibilityTests : IDisposable
     }
 
     /// <summary>Logits of slots 0 to count - 1 behind the session's text; the cache is left as it was.</summary>
-    private static float[][] Slots(OneHotPtp ptp, ModelSession session, float[] u, int count)
+    private static float[][] Slots(SlotModel ptp, ModelSession session, float[] u, int count)
     {
         session.Tape.Reset();
-        var (x, rows) = GatedDrafter.SlotRows(
-            ptp, session.Tape, session, [session.Tokens[^1]], Auxiliaries.FromValues(u), 0, count);
+        var (x, rows) = ptp.Rows(
+            session.Tape, session, [session.Tokens[^1]], Auxiliaries.FromValues(u), 0, count);
         var logits = ptp.Network.Logits(session.Tape, ptp.Network.Blocks(session.Tape, x, rows, ptp.Lora)).Value;
         return [.. Enumerable.Range(1, count).Select(row => logits.Row(row).ToArray())];
     }

@@ -27,6 +27,10 @@ public sealed class AdapterFolderTests : IDisposable
         TopK = 40,
         TopP = 0.9,
         TrainedSteps = 1L << 40,
+        Reading = AdapterManifest.Categorical,
+        PickSoftness = 0.125,
+        SamplerHistory = 2,
+        SamplerWidth = 512,
     };
 
     // 100 generated adapters.
@@ -40,6 +44,10 @@ public sealed class AdapterFolderTests : IDisposable
             {
                 Kind = seed % 2 == 0 ? AdapterManifest.GatedLora : AdapterManifest.Student,
                 Slots = random.Next(1, 100),
+                Reading = seed % 4 == 0 ? AdapterManifest.Categorical : AdapterManifest.OneHot,
+                PickSoftness = seed % 4 == 0 ? random.NextDouble() : 0,
+                SamplerHistory = seed % 8 == 0 ? random.Next(1, 9) : 0,
+                SamplerWidth = seed % 8 == 0 ? random.Next(1, 1000) : 0,
                 Scale = (random.NextDouble() * 10) - 5,
                 Temperature = random.NextDouble() * 2,
                 TopP = 1 - random.NextDouble(),
@@ -68,6 +76,13 @@ public sealed class AdapterFolderTests : IDisposable
     [InlineData("\"top_k\": 40", "\"top_k\": -1", "top_k")]
     [InlineData("\"top_p\": 0.9", "\"top_p\": 0", "top_p")]
     [InlineData("\"top_p\": 0.9", "\"top_p\": 1.1", "top_p")]
+    [InlineData("\"categorical\"", "\"psychic\"", "reading")]
+    [InlineData("\"categorical\"", "\"one-hot\"", "sampler_history")]
+    [InlineData("\"gated-lora\"", "\"student\"", "reading")]
+    [InlineData("\"pick_softness\": 0.125", "\"pick_softness\": -1", "pick_softness")]
+    [InlineData("\"sampler_history\": 2", "\"sampler_history\": 9", "sampler_history")]
+    [InlineData("\"sampler_width\": 512", "\"sampler_width\": 0", "sampler_width")]
+    [InlineData("\"sampler_width\": 512", "\"sampler_width\": 2000000000", "sampler_width")]
     [InlineData("\"inverse-cdf\"", "\"gumbel\"", "pick_rule")]
     [InlineData("\"binary-float\"", "\"\"", "embedding")]
     [InlineData("\"0123456789abcdef\"", "\"\"", "base_fingerprint")]

@@ -111,7 +111,7 @@ internal sealed class SlotDraw
             Initialise.Gaussian(parameter, stream, 0.3);
         }
 
-        Ptp = new OneHotPtp(
+        Ptp = new SlotModel(
             model, Lora, AuxiliaryEmbedding.Parse(seed % 2 == 0 ? "fixed-point" : "linear:4"), 8, SamplingOptions.Greedy,
             InverseCdf.Instance, 1, seed % 3 == 0 ? SlotStart.LastToken : SlotStart.MeanToken);
         Initialise.Gaussian(Ptp.Table, stream, 0.5);
@@ -125,7 +125,7 @@ internal sealed class SlotDraw
         _targets = [.. Ids.Select(_ => -1), .. U.Select(_ => random.Next(model.Config.VocabularySize))];
     }
 
-    public OneHotPtp Ptp { get; }
+    public SlotModel Ptp { get; }
 
     public GatedLora Lora { get; }
 

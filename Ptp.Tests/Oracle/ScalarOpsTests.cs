@@ -168,6 +168,41 @@ public sealed class ScalarOpsTests
         }
     }
 
+    [Seeds(20)]
+    public void Divergence_backward_with_weights(int seed)
+    {
+        var random = new Random(seed);
+        var (logits, teacher) = (Normal(random, 3 * 5), Normal(random, 3 * 5));
+        double[] weights = [0.5, 7, 0];
+        var dLogits = new double[logits.Length];
+        ScalarOps.DivergenceBackward(1.7, logits, teacher, 1.4, weights, 5, dLogits);
+        Holds("dLogits", () => 1.7 * ScalarOps.Divergence(logits, teacher, 1.4, weights, 5), logits, dLogits);
+        Assert.Equal(0, ScalarOps.Divergence(teacher, teacher, 1.4, weights, 5), 1e-12);
+    }
+
+    [Seeds(20)]
+    public void Sampler_backward(int seed)
+    {
+        var random = new Random(seed);
+        var (rows, width, inner) = (3, 4, 5);
+        var sampler = new ScalarSampler(
+            Normal(random, width), Normal(random, width), [Normal(random, inner * width), Normal(random, inner * width)],
+            [Normal(random, inner * width), Normal(random, inner * width)], Normal(random, width * inner));
+        var (hidden, tokens) = (Normal(random, rows * width), Normal(random, rows * width));
+        int[] targets = [0, 3, 1];
+        double Loss() => rows * ScalarOps.CrossEntropy(sampler.Forward(hidden, [tokens], rows, 1e-5), targets, null, width);
+        var (dZ, dHidden) = (new double[rows * width], new double[rows * width]);
+        ScalarOps.CrossEntropyBackward(rows, sampler.Forward(hidden, [tokens], rows, 1e-5), targets, null, width, dZ);
+        var gradients = sampler.Backward(dZ, hidden, [tokens], rows, 1e-5, dHidden);
+        Holds("hidden", Loss, hidden, dHidden);
+        Holds("norm", Loss, sampler.Norm, gradients.Norm);
+        Holds("token norm", Loss, sampler.TokenNorm, gradients.TokenNorm);
+        Holds("gate of the row", Loss, sampler.Gates[0], gradients.Gates[0]);
+        Holds("gate of the token", Loss, sampler.Gates[1], gradients.Gates[1]);
+        Holds("up of the token", Loss, sampler.Ups[1], gradients.Ups[1]);
+        Holds("down", Loss, sampler.Down, gradients.Down);
+    }
+
     [Fact]
     public void CrossEntropy_by_hand()
     {

@@ -1,0 +1,106 @@
+// The sampler head (Samragh et al. 2025, arXiv 2507.11851): a small MLP that tells slot k which tokens were picked before it.
+//   z_k = h_k + Down (silu(G_0 n(h_k) + sum_i G_i n(e(t_{k-i}))) * (U_0 n(h_k) + sum_i U_i n(e(t_{k-i})))),  logits = head(z_k)
+// Theirs reads one token and is sampled freely; ours reads two and is picked with PTP's u. Refuses: no earlier token to read.
+
+using Ptp.Core.Autograd;
+using Ptp.Core.Model;
+using Ptp.Core.Paper;
+
+namespace Ptp.Core.Heads;
+
+/// <summary>Laws of slots given the tokens before them.</summary>
+public sealed class SamplerHead
+{
+    private readonly Parameter _norm;
+    private readonly Parameter _tokenNorm;
+    private readonly Parameter[] _gates; // [1 + History], [F, D] each: of the slot, then of the token 1, 2, ... places before
+    private readonly Parameter[] _ups;
+    private readonly Parameter _down;
+
+    /// <summary>A head of zero effect: Down is zero.</summary>
+    /// <param name="network">Whose embeddings, final norm and head it shares.</param>
+    /// <param name="history">Tokens it reads.</param>
+    /// <param name="width">F, width of the MLP.</param>
+    /// <param name="seed">Seed of its weights.</param>
+    public SamplerHead(Transformer network, int history, int width, ulong seed)
+    {
+        Guard.Require(history is > 0 and <= 8 && width is > 0 and <= 1 << 16, "Make a sampler head",
+            $"{history} tokens of history, width {width}", "1 to 8 tokens and a width of 1 to 65536", "Correct the options.");
+        (Network, History, Width) = (network, history, width);
+        var model = network.Config.HiddenSize;
+        var random = new RandomStream(seed, "sampler head");
+        _norm = Gain("sampler.norm.weight");
+        _tokenNorm = Gain("sampler.token_norm.weight");
+        _gates = Matrices("gate");
+        _ups = Matrices("up");
+        _down = new Parameter(network.Backend, "sampler.down.weight", model, width);
+
+        Parameter Gain(string name)
+        {
+            var gain = new Parameter(network.Backend, name, 1, model, isVector: true);
+            Initialise.Constant(gain, 1f);
+            return gain;
+        }
+
+        Parameter[] Matrices(string name) => [.. Enumerable.Range(0, history + 1).Select(i =>
+        {
+            var matrix = new Parameter(network.Backend, $"sampler.{name}.{i}.weight", width, model);
+            Initialise.Gaussian(matrix, random, 1 / Math.Sqrt(model * (history + 1.0)));
+            return matrix;
+        })];
+    }
+
+    /// <summary>The model whose embeddings, final norm and head it shares.</summary>
+    public Transformer Network { get; }
+
+    /// <summary>Tokens it reads.</summary>
+    public int History { get; }
+
+    /// <summary>F.</summary>
+    public int Width { get; }
+
+    /// <summary>What is trained.</summary>
+    public IEnumerable<Parameter> Parameters => [_norm, _tokenNorm, .. _gates, .. _ups, _down];
+
+    /// <summary>Logits [R, V] of slots whose earlier tokens are known.</summary>
+    /// <param name="tape">The pass.</param>
+    /// <param name="slots">Hidden states of the slots, [R, D].</param>
+    /// <param name="earlier">earlier[i][r] = token i + 1 places before the one that slot r predicts, [History][R].</param>
+    public Variable Logits(Tape tape, Variable slots, int[][] earlier)
+    {
+        var (gate, up) = OfSlots(tape, slots);
+        for (var i = 0; i < History; i++)
+        {
+            var tokens = Tokens(tape, earlier[i]);
+            tape.MatMul(tokens, _gates[i + 1], gate, accumulate: true);
+            tape.MatMul(tokens, _ups[i + 1], up, accumulate: true);
+        }
+
+        return Finish(tape, slots, gate, up);
+    }
+
+    /// <summary>The slots' own share of gate and up, [R, F] each.</summary>
+    internal (Variable Gate, Variable Up) OfSlots(Tape tape, Variable slots)
+    {
+        var normed = tape.RmsNorm(slots, _norm, Network.Config.NormEpsilon);
+        return (tape.MatMul(normed, _gates[0]), tape.MatMul(normed, _ups[0]));
+    }
+
+    /// <summary>A token's share of gate and up, <paramref name="places"/> before the prediction, [1, F] each.</summary>
+    internal (Variable Gate, Variable Up) OfToken(Tape tape, int token, int places)
+    {
+        var vector = Tokens(tape, [token]);
+        return (tape.MatMul(vector, _gates[places]), tape.MatMul(vector, _ups[places]));
+    }
+
+    /// <summary>Gate and up complete: logits [R, V].</summary>
+    internal Variable Finish(Tape tape, Variable slots, Variable gate, Variable up) =>
+        Network.Logits(tape, tape.Add(slots, tape.MatMul(tape.SwiGlu(gate, up), _down)));
+
+    private Variable Tokens(Tape tape, int[] ids)
+    {
+        var vectors = tape.Empty(ids.Length, Network.Config.HiddenSize, needsGradient: false);
+        tape.Embedding(Network.Embeddings, ids, vectors);
+        return tape.RmsNorm(vectors, _tokenNorm, Network.Config.NormEpsilon);
+    }
+}

@@ -1,0 +1,97 @@
+// C-PTP (PTP section 2.1): a slot that carries u_{k-1} predicts the law of t_k; Pick(u_k, law) outside the network gives t_k.
+//   last real row: P(t_i), exact;  slot of u_{k-1}, k > i: P(t_k | t_<i, u_i..u_{k-1}) at position k - 1;  t_k = Pick(u_k, P)
+// With a sampler head the law is P(t_k | ..., t_{k-1}, t_{k-2}): what was picked is told, not guessed. Refuses: a student.
+
+using System.Numerics.Tensors;
+using Ptp.Core.Autograd;
+using Ptp.Core.Decoding;
+using Ptp.Core.Heads;
+
+namespace Ptp.Core.Paper;
+
+/// <summary>Drafts through the verifier's own weights and cache; the first token of a draft is exact.</summary>
+[Paper("C-PTP")]
+public sealed class CategoricalDrafter : IDrafter
+{
+    private readonly SlotModel _ptp;
+    private readonly SamplerSteps? _steps;
+    private readonly float[] _law;
+    private readonly float[] _u;
+
+    /// <summary>A drafter of a gated model with categorical slots.</summary>
+    public CategoricalDrafter(SlotModel ptp)
+    {
+        Guard.Require(ptp is { Reading: SlotReading.Categorical, SharesBase: true }, "Draft with C-PTP",
+            "a model of another kind", "categorical slots on a gated base", "Use the drafter of the model's own kind.");
+        _ptp = ptp;
+        _steps = ptp.Sampler is null ? null : new SamplerSteps(ptp.Sampler);
+        _law = new float[ptp.Network.Config.VocabularySize];
+        _u = new float[ptp.NumbersPerToken];
+    }
+
+    /// <inheritdoc/>
+    public int Slots => _ptp.Slots;
+
+    /// <inheritdoc/>
+    public void Start(IReadOnlyList<int> prompt)
+    {
+        // The verifier's session keeps the only state.
+    }
+
+    /// <inheritdoc/>
+    public Draft Propose(ModelSession session, Auxiliaries u, long g, int count)
+    {
+        Guard.Require(ReferenceEquals(session.Model, _ptp.Network), "Draft with a gated adapter",
+            "a session on another model", "the adapter's own base", "Load the adapter on this model.");
+        var (tape, model) = (session.Tape, session.Model);
+        tape.Reset();
+        var (x, rows) = _ptp.Rows(tape, session, [session.Tokens[^1]], u, g, count - 1);
+        var hidden = model.Blocks(tape, x, rows, _ptp.Lora);
+        session.Stats.AddCall(count);
+        session.Cache.Append(1);
+        session.KeepLogits(model.Logits(tape, hidden.Slice(0, 1)).Value);
+        var tokens = new int[count];
+        var confidences = new float[count];
+        (tokens[0], confidences[0]) = (session.Pick(0, u, g), 1f);
+        if (count > 1)
+        {
+            Chain(session, u, g, hidden.Slice(1, count - 1), tokens, confidences);
+        }
+
+        return new Draft(tokens, confidences, KnowsFirstLaw: true);
+    }
+
+    /// <summary>Tokens 1, 2, ... of a draft, each from its slot's law and, with a sampler head, the tokens before it.</summary>
+    private void Chain(
+        ModelSession session, Auxiliaries u, long g, Variable slots, int[] tokens, float[] confidences)
+    {
+        var (tape, model) = (session.Tape, session.Model);
+        var laws = _steps is null ? model.Logits(tape, slots).Value : null;
+        _steps?.Start(tape, slots, session.Tokens, tokens[0]);
+        for (var k = 1; k < tokens.Length; k++)
+        {
+            var logits = laws is not null ? laws.Slice(k - 1, 1) : _steps!.Next(tape, k - 1);
+            model.Backend.Download(logits, _law);
+            tokens[k] = Guess(session, u, g + k, out confidences[k]);
+            _steps?.Picked(tokens[k]);
+        }
+    }
+
+    /// <summary>The token of the logits in _law; adapter weights can be anything, so an overflowing slot just drafts badly.</summary>
+    private int Guess(ModelSession session, Auxiliaries u, long g, out float confidence)
+    {
+        if (!TensorPrimitives.IsFiniteAll<float>(_law))
+        {
+            confidence = 0;
+            return 0;
+        }
+
+        session.ToLaw(_law, _law);
+        for (var j = 0; j < _u.Length; j++)
+        {
+            _u[j] = u.At(g, j);
+        }
+
+        return _ptp.Rule.Guess(_u, _law, _ptp.PickSoftness, out confidence);
+    }
+}
