@@ -77,8 +77,8 @@ internal static unsafe class AttentionBlocks
         MatMul.PackRowsOfStrip(call->DOutput + offset, stride, rows, size, dStrip);
         for (var key = 0; key < most; key += Panel)
         {
-            MatMul.Tile(strip, keyPanels + (nint)key * size, p + key, padded, rows, size, accumulate: false);
-            MatMul.Tile(dStrip, valuePanels + (nint)key * size, ds + key, padded, rows, size, accumulate: false);
+            MatMul.Tile<FullWeights>(strip, (byte*)(keyPanels + (nint)key * size), p + key, padded, rows, size, accumulate: false);
+            MatMul.Tile<FullWeights>(dStrip, (byte*)(valuePanels + (nint)key * size), ds + key, padded, rows, size, accumulate: false);
         }
 
         var keyStride = (nint)call->KeyValueHeads * size;

@@ -97,20 +97,12 @@ public sealed unsafe partial class CpuBackend : IBackend
     {
         var (outputs, inputs) = transposed ? (weight.Columns, weight.Rows) : (weight.Rows, weight.Columns);
         var packed = reuse as CpuPackedMatrix;
-        if (packed is null || packed.Outputs != outputs || packed.Inputs != inputs)
+        if (packed is null || packed.Outputs != outputs || packed.Inputs != inputs || packed.Transposed != transposed)
         {
-            packed = new CpuPackedMatrix(outputs, inputs, Allocate(1, Cpu.MatMul.PackedLength(outputs, inputs)));
+            packed = new CpuPackedMatrix(this, outputs, inputs, transposed);
         }
 
-        if (transposed)
-        {
-            Cpu.MatMul.PackRows(weight.Pointer, inputs, outputs, packed.Panels.Pointer, _pool);
-        }
-        else
-        {
-            Cpu.MatMul.Pack(weight.Pointer, outputs, inputs, packed.Panels.Pointer, _pool);
-        }
-
+        packed.Fill(weight, _pool);
         return packed;
     }
 
@@ -120,8 +112,9 @@ public sealed unsafe partial class CpuBackend : IBackend
         var w = (CpuPackedMatrix)weight;
         Shape(x, y.Rows, w.Inputs);
         Shape(y, x.Rows, w.Outputs);
+        var panels = w.Panels(x.Rows, _pool, out var half);
         Cpu.MatMul.Multiply(
-            x.Pointer, w.Inputs, 1, x.Rows, w.Inputs, w.Panels.Pointer, w.Outputs, y.Pointer, accumulate, _pool);
+            x.Pointer, w.Inputs, 1, x.Rows, w.Inputs, panels.Pointer, w.Outputs, y.Pointer, accumulate, _pool, half);
     }
 
     /// <inheritdoc/>
@@ -217,14 +210,4 @@ public sealed unsafe partial class CpuBackend : IBackend
             throw new PtpException(op, $"{x}", $"[{rows}, {columns}]", "Check the shapes of the operands.");
         }
     }
-}
-
-/// <summary>Panels of 32 outputs, [ceil(N / 32)][K][32]: one sequential stream per panel.</summary>
-internal sealed class CpuPackedMatrix(int outputs, int inputs, Tensor panels) : PackedMatrix
-{
-    public override int Outputs => outputs;
-
-    public override int Inputs => inputs;
-
-    public Tensor Panels => panels;
 }

@@ -23,11 +23,12 @@ internal static unsafe class MatMulKernels
 
     /// <summary>One row against four panels: eight chains hide the latency of the FMA.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Row4(float* a, float* b, nint panelStride, float* c, int k, bool accumulate)
+    public static void Row4<TWeights>(float* a, byte* b, nint panelBytes, float* c, int k, bool accumulate)
+        where TWeights : struct, IWeights
     {
-        var b1 = b + panelStride;
-        var b2 = b1 + panelStride;
-        var b3 = b2 + panelStride;
+        var b1 = b + panelBytes;
+        var b2 = b1 + panelBytes;
+        var b3 = b2 + panelBytes;
         Vector512<float> c0, c1, c2, c3, c4, c5, c6, c7;
         if (accumulate)
         {
@@ -43,15 +44,19 @@ internal static unsafe class MatMulKernels
         for (nint i = 0; i < k; i++)
         {
             var x = Vector512.Create(a[i]);
-            var o = i * Panel;
-            c0 = Vector512.FusedMultiplyAdd(x, Vector512.Load(b + o), c0);
-            c1 = Vector512.FusedMultiplyAdd(x, Vector512.Load(b + o + 16), c1);
-            c2 = Vector512.FusedMultiplyAdd(x, Vector512.Load(b1 + o), c2);
-            c3 = Vector512.FusedMultiplyAdd(x, Vector512.Load(b1 + o + 16), c3);
-            c4 = Vector512.FusedMultiplyAdd(x, Vector512.Load(b2 + o), c4);
-            c5 = Vector512.FusedMultiplyAdd(x, Vector512.Load(b2 + o + 16), c5);
-            c6 = Vector512.FusedMultiplyAdd(x, Vector512.Load(b3 + o), c6);
-            c7 = Vector512.FusedMultiplyAdd(x, Vector512.Load(b3 + o + 16), c7);
+            var o = i * TWeights.RowBytes;
+            TWeights.Load(b + o, out var v, out var w);
+            c0 = Vector512.FusedMultiplyAdd(x, v, c0);
+            c1 = Vector512.FusedMultiplyAdd(x, w, c1);
+            TWeights.Load(b1 + o, out v, out w);
+            c2 = Vector512.FusedMultiplyAdd(x, v, c2);
+            c3 = Vector512.FusedMultiplyAdd(x, w, c3);
+            TWeights.Load(b2 + o, out v, out w);
+            c4 = Vector512.FusedMultiplyAdd(x, v, c4);
+            c5 = Vector512.FusedMultiplyAdd(x, w, c5);
+            TWeights.Load(b3 + o, out v, out w);
+            c6 = Vector512.FusedMultiplyAdd(x, v, c6);
+            c7 = Vector512.FusedMultiplyAdd(x, w, c7);
         }
 
         c0.Store(c);
@@ -66,8 +71,9 @@ internal static unsafe class MatMulKernels
 
     /// <summary>TRows.Count rows against one panel; a is packed [k][rows], c has row stride ldc.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Tile512<TRows>(float* a, float* b, float* c, nint ldc, int k, bool accumulate)
+    public static void Tile512<TRows, TWeights>(float* a, byte* b, float* c, nint ldc, int k, bool accumulate)
         where TRows : struct, IRowCount
+        where TWeights : struct, IWeights
     {
         Vector512<float> p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11;
         Vector512<float> q0, q1, q2, q3, q4, q5, q6, q7, q8, q9, q10, q11;
@@ -91,9 +97,8 @@ internal static unsafe class MatMulKernels
 
         for (var i = 0; i < k; i++)
         {
-            var x = Vector512.Load(b);
-            var y = Vector512.Load(b + 16);
-            b += Panel;
+            TWeights.Load(b, out var x, out var y);
+            b += TWeights.RowBytes;
             Step(a[0], x, y, ref p0, ref q0);
             if (TRows.Count > 1) { Step(a[1], x, y, ref p1, ref q1); }
             if (TRows.Count > 2) { Step(a[2], x, y, ref p2, ref q2); }

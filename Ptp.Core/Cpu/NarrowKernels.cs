@@ -12,12 +12,12 @@ internal static unsafe class NarrowKernels
     /// <summary>The most rows that this tile takes; four accumulators each.</summary>
     public const int MaxRows = 6;
 
-    private const int Panel = MatMulKernels.Panel;
-
     /// <summary>TRows.Count rows against two panels; a is packed [k][rows], c has row stride ldc.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void TwoPanels<TRows>(float* a, float* b, nint panelStride, float* c, nint ldc, int k, bool accumulate)
+    public static void TwoPanels<TRows, TWeights>(
+        float* a, byte* b, nint panelBytes, float* c, nint ldc, int k, bool accumulate)
         where TRows : struct, IRowCount
+        where TWeights : struct, IWeights
     {
         Vector512<float> p0, p1, p2, p3, p4, p5;
         Vector512<float> q0, q1, q2, q3, q4, q5;
@@ -39,9 +39,9 @@ internal static unsafe class NarrowKernels
 
         for (var i = 0; i < k; i++)
         {
-            var (w, x) = (Vector512.Load(b), Vector512.Load(b + 16));
-            var (y, z) = (Vector512.Load(b + panelStride), Vector512.Load(b + panelStride + 16));
-            b += Panel;
+            TWeights.Load(b, out var w, out var x);
+            TWeights.Load(b + panelBytes, out var y, out var z);
+            b += TWeights.RowBytes;
             Step(a[0], w, x, y, z, ref p0, ref q0, ref r0, ref s0);
             Step(a[1], w, x, y, z, ref p1, ref q1, ref r1, ref s1);
             if (TRows.Count > 2) { Step(a[2], w, x, y, z, ref p2, ref q2, ref r2, ref s2); }

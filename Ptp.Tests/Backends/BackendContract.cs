@@ -335,7 +335,7 @@ public abstract partial class BackendContract : IDisposable
     /// <summary>The summed dimension: sometimes longer than a block of the product (512).</summary>
     private int Inner(Random random) => random.Next(8) == 0 ? Math.Min(8 * MaxWidth, 500 + random.Next(600)) : Width(random);
 
-    private static float[] Normal(Random random, int count, double scale = 1) =>
+    protected static float[] Normal(Random random, int count, double scale = 1) =>
         Array.ConvertAll(Oracle.OracleGens.Normal(random, count, scale), value => (float)value);
 
     private static double[] Doubles(float[] values) => Array.ConvertAll(values, value => (double)value);
@@ -351,18 +351,18 @@ public abstract partial class BackendContract : IDisposable
         return ids;
     }
 
-    private Tensor Put(float[] values, int rows, int columns) => Put(Backend, values, rows, columns);
+    protected Tensor Put(float[] values, int rows, int columns) => Put(Backend, values, rows, columns);
 
-    private static Tensor Put(IBackend backend, ReadOnlySpan<float> values, int rows, int columns)
+    protected static Tensor Put(IBackend backend, ReadOnlySpan<float> values, int rows, int columns)
     {
         var tensor = backend.Allocate(rows, columns);
         backend.Upload(values, tensor);
         return tensor;
     }
 
-    private float[] Get(Tensor tensor) => Get(Backend, tensor);
+    protected float[] Get(Tensor tensor) => Get(Backend, tensor);
 
-    private static float[] Get(IBackend backend, Tensor tensor)
+    protected static float[] Get(IBackend backend, Tensor tensor)
     {
         var values = new float[tensor.Length];
         backend.Download(tensor, values);

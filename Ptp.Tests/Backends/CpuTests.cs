@@ -57,6 +57,39 @@ public sealed class Cpu256Tests : BackendContract
         }
     });
 
+    // 40 products of up to 20 rows: panels of BF16 give the bits of panels of floats.
+    [Fact]
+    public void Short_weights_give_the_bits_of_long_ones() => Cases.Run(40, random =>
+    {
+        MatMul.Use512 = Vector512.IsHardwareAccelerated;
+        using var backend = Create();
+        using var pool = new CpuPool(1);
+        var (rows, inputs, outputs) = (1 + random.Next(20), 1 + random.Next(700), 1 + random.Next(300));
+        var (x, w) = (Normal(random, rows * inputs), Short(Normal(random, outputs * inputs)));
+        float[] Product(float[] weights)
+        {
+            var y = backend.Allocate(rows, outputs);
+            var packed = backend.Pack(Put(backend, weights, outputs, inputs), false, null);
+            backend.MatMul(Put(backend, x, rows, inputs), packed, false, y);
+            ((CpuPackedMatrix)packed).Panels(1, pool, out var half);
+            Assert.Equal(ReferenceEquals(weights, w) && MatMul.Use512, half);
+            return Get(backend, y);
+        }
+
+        // One more column of weights that are no BF16 keeps the panels of the same columns in floats.
+        float[] longer = [.. w, .. Enumerable.Repeat(1.1f, inputs)];
+        var columns = outputs;
+        var shortBits = Product(w);
+        outputs++;
+        var longBits = Product(longer);
+        for (var row = 0; row < rows; row++)
+        {
+            Assert.True(shortBits.AsSpan(row * columns, columns).SequenceEqual(longBits.AsSpan(row * outputs, columns)));
+        }
+
+        MatMul.Use512 = false;
+    });
+
     protected override void Dispose(bool disposing)
     {
         MatMul.Use512 = _before;

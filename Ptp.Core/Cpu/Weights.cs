@@ -1,0 +1,83 @@
+// How panels store weights: as floats, or as BF16 where every weight is one already, which halves what a call must read.
+//   BF16 row of a panel: 16 words, word j = bf16(column j) << 16 | bf16(column j + 16); a mask and a shift give the floats back
+// The floats are the very ones that were packed, so products keep their bits. Refuses: rounding; other weights stay floats.
+
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Ptp.Core.Cpu;
+
+/// <summary>One row of a panel, 32 weights, in the form they are stored in.</summary>
+internal unsafe interface IWeights
+{
+    /// <summary>Bytes of a row.</summary>
+    static abstract int RowBytes { get; }
+
+    /// <summary>Columns 0 to 15 and 16 to 31.</summary>
+    static abstract void Load(byte* at, out Vector512<float> x, out Vector512<float> y);
+}
+
+/// <summary>Floats.</summary>
+internal readonly unsafe struct FullWeights : IWeights
+{
+    public static int RowBytes => 128;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Load(byte* at, out Vector512<float> x, out Vector512<float> y)
+    {
+        x = Vector512.Load((float*)at);
+        y = Vector512.Load((float*)at + 16);
+    }
+}
+
+/// <summary>BF16, two to a word.</summary>
+internal readonly unsafe struct HalfWeights : IWeights
+{
+    public const uint High = 0xFFFF0000;
+
+    public static int RowBytes => 64;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Load(byte* at, out Vector512<float> x, out Vector512<float> y)
+    {
+        var words = Vector512.Load((uint*)at);
+        x = (words & Vector512.Create(High)).AsSingle();
+        y = Vector512.ShiftLeft(words, 16).AsSingle();
+    }
+
+    /// <summary>True if no float of the source has a bit below its upper sixteen.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static bool Hold(float* source, int length)
+    {
+        var i = 0;
+        for (; i + 64 <= length; i += 64)
+        {
+            var at = (uint*)source + i;
+            var bits = Vector512.Load(at) | Vector512.Load(at + 16) | Vector512.Load(at + 32) | Vector512.Load(at + 48);
+            if ((bits & Vector512.Create(~High)) != Vector512<uint>.Zero)
+            {
+                return false; // weights in training have such a bit at once
+            }
+        }
+
+        for (; i < length; i++)
+        {
+            if ((((uint*)source)[i] & ~High) != 0)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>A panel of floats [depth][32] to words.</summary>
+    public static void Compress(float* panel, int depth, byte* to)
+    {
+        for (var k = 0; k < depth; k++, panel += MatMulKernels.Panel, to += RowBytes)
+        {
+            var (x, y) = (Vector512.Load((uint*)panel), Vector512.Load((uint*)panel + 16));
+            ((x & Vector512.Create(High)) | Vector512.ShiftRightLogical(y, 16)).Store((uint*)to);
+        }
+    }
+}
