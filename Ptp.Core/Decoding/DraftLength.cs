@@ -60,9 +60,7 @@ public sealed class PayingLength(
     // A choice holds for this many plain rounds, or half as many drafted ones, which teach more: comparing all lengths in each
     // round would cost a fifth of a small model's call.
     private const int Refresh = 16;
-    private const double PriorRounds = 4;
-    private const double PriorRight = 0.5;
-    private readonly Survival[] _survival = [new(slots), new(slots)]; // [first wrong, first right]
+    private readonly DraftSurvival[] _survival = [new(slots), new(slots)]; // [first wrong, first right]
     private int _plain;
     private double _rate; // tokens per millisecond that the last choice expects
     private (int Best, double Rate, int Most) _choice;
@@ -167,44 +165,5 @@ public sealed class PayingLength(
         }
 
         return best;
-    }
-
-    /// <summary>A chance with a prior, estimated from what was seen; old rounds fade, as texts change.</summary>
-    private sealed class Chance
-    {
-        private const double Kept = 0.98;
-        private double _right = PriorRounds * PriorRight;
-        private double _tried = PriorRounds;
-
-        public double Mean => _right / _tried;
-
-        public void Add(bool right)
-        {
-            // Fading begins once the prior's weight is exceeded; what counts in the end is some 50 rounds.
-            var keep = _tried > PriorRounds ? Kept : 1;
-            _right = keep * _right + (right ? 1 : 0);
-            _tried = keep * _tried + 1;
-        }
-    }
-
-    /// <summary>Chance of each slot to be right after all before it were.</summary>
-    private sealed class Survival(int slots)
-    {
-        public Chance First { get; } = new();
-
-        public Chance[] Slots { get; } = [.. Enumerable.Range(0, slots).Select(_ => new Chance())];
-
-        /// <summary>Expected leading right ones of the first <paramref name="count"/> slots.</summary>
-        public double Expected(int count)
-        {
-            var (sum, alive) = (0.0, 1.0);
-            for (var slot = 0; slot < count; slot++)
-            {
-                alive *= Slots[slot].Mean;
-                sum += alive;
-            }
-
-            return sum;
-        }
     }
 }

@@ -18,16 +18,14 @@ public sealed class SamplerSteps(SamplerHead head)
     /// <summary>Starts a draft.</summary>
     /// <param name="tape">The call's tape.</param>
     /// <param name="slots">Hidden states of the slots, [R, D].</param>
-    /// <param name="tokens">Committed tokens, at least one.</param>
-    /// <param name="first">The draft's first token, which slot 0 follows.</param>
-    public void Start(Tape tape, Variable slots, IReadOnlyList<int> tokens, int first)
+    /// <param name="tokens">Tokens known so far, at least one; slot 0 follows the last.</param>
+    public void Start(Tape tape, Variable slots, IReadOnlyList<int> tokens)
     {
         _slots = slots;
         _own = head.OfSlots(tape, slots);
-        _earlier[0] = first;
-        for (var i = 1; i < _earlier.Length; i++)
+        for (var i = 0; i < _earlier.Length; i++)
         {
-            _earlier[i] = tokens[Math.Max(0, tokens.Count - i)];
+            _earlier[i] = tokens[Math.Max(0, tokens.Count - 1 - i)];
         }
     }
 
@@ -45,7 +43,7 @@ public sealed class SamplerSteps(SamplerHead head)
         return head.Finish(tape, _slots!.Slice(slot, 1), gate, up).Value;
     }
 
-    /// <summary>The token picked from the last slot's law.</summary>
+    /// <summary>The token picked from the last slot's law, or one that became known before the first.</summary>
     public void Picked(int token)
     {
         _earlier.AsSpan(0, _earlier.Length - 1).CopyTo(_earlier.AsSpan(1));

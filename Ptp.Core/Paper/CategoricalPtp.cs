@@ -14,20 +14,10 @@ namespace Ptp.Core.Paper;
 public sealed class CategoricalDrafter : IDrafter
 {
     private readonly SlotModel _ptp;
-    private readonly SamplerSteps? _steps;
-    private readonly float[] _law;
-    private readonly float[] _u;
+    private readonly CategoricalReader _reader;
 
     /// <summary>A drafter of a gated model with categorical slots.</summary>
-    public CategoricalDrafter(SlotModel ptp)
-    {
-        Guard.Require(ptp is { Reading: SlotReading.Categorical, SharesBase: true }, "Draft with C-PTP",
-            "a model of another kind", "categorical slots on a gated base", "Use the drafter of the model's own kind.");
-        _ptp = ptp;
-        _steps = ptp.Sampler is null ? null : new SamplerSteps(ptp.Sampler);
-        _law = new float[ptp.Network.Config.VocabularySize];
-        _u = new float[ptp.NumbersPerToken];
-    }
+    public CategoricalDrafter(SlotModel ptp) => (_ptp, _reader) = (ptp, new CategoricalReader(ptp));
 
     /// <inheritdoc/>
     public int Slots => _ptp.Slots;
@@ -55,25 +45,56 @@ public sealed class CategoricalDrafter : IDrafter
         (tokens[0], confidences[0]) = (session.Pick(0, u, g), 1f);
         if (count > 1)
         {
-            Chain(session, u, g, hidden.Slice(1, count - 1), tokens, confidences);
+            _reader.Read(session, u, g + 1, hidden.Slice(1, count - 1), tokens[0], tokens.AsSpan(1), confidences.AsSpan(1));
         }
 
         return new Draft(tokens, confidences, KnowsFirstLaw: true);
     }
+}
 
-    /// <summary>Tokens 1, 2, ... of a draft, each from its slot's law and, with a sampler head, the tokens before it.</summary>
-    private void Chain(
-        ModelSession session, Auxiliaries u, long g, Variable slots, int[] tokens, float[] confidences)
+/// <summary>Reads tokens off categorical slots, each from its slot's law and, with a sampler head, the tokens before it.</summary>
+internal sealed class CategoricalReader
+{
+    private readonly SlotModel _ptp;
+    private readonly SamplerSteps? _steps;
+    private readonly float[] _law;
+    private readonly float[] _u;
+
+    public CategoricalReader(SlotModel ptp)
+    {
+        Guard.Require(ptp is { Reading: SlotReading.Categorical, SharesBase: true }, "Draft with C-PTP",
+            "a model of another kind", "categorical slots on a gated base", "Use the drafter of the model's own kind.");
+        _ptp = ptp;
+        _steps = ptp.Sampler is null ? null : new SamplerSteps(ptp.Sampler);
+        _law = new float[ptp.Network.Config.VocabularySize];
+        _u = new float[ptp.NumbersPerToken];
+    }
+
+    /// <summary>Tokens g, g + 1, ... of a draft.</summary>
+    /// <param name="session">The text; its tape holds the slots' call.</param>
+    /// <param name="u">Auxiliaries.</param>
+    /// <param name="g">Index of the token that the first slot predicts.</param>
+    /// <param name="slots">Hidden states of the slots, [R, D].</param>
+    /// <param name="last">Token g - 1 if the session's text does not hold it yet, else null.</param>
+    /// <param name="tokens">Receives the tokens, [R].</param>
+    /// <param name="confidences">Receives the chance of each to be right if all before are, [R].</param>
+    public void Read(
+        ModelSession session, Auxiliaries u, long g, Variable slots, int? last, Span<int> tokens, Span<float> confidences)
     {
         var (tape, model) = (session.Tape, session.Model);
         var laws = _steps is null ? model.Logits(tape, slots).Value : null;
-        _steps?.Start(tape, slots, session.Tokens, tokens[0]);
-        for (var k = 1; k < tokens.Length; k++)
+        _steps?.Start(tape, slots, session.Tokens);
+        if (last is { } token)
         {
-            var logits = laws is not null ? laws.Slice(k - 1, 1) : _steps!.Next(tape, k - 1);
+            _steps?.Picked(token);
+        }
+
+        for (var slot = 0; slot < tokens.Length; slot++)
+        {
+            var logits = laws is not null ? laws.Slice(slot, 1) : _steps!.Next(tape, slot);
             model.Backend.Download(logits, _law);
-            tokens[k] = Guess(session, u, g + k, out confidences[k]);
-            _steps?.Picked(tokens[k]);
+            tokens[slot] = Guess(session, u, g + slot, out confidences[slot]);
+            _steps?.Picked(tokens[slot]);
         }
     }
 

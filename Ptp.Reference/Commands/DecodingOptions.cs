@@ -155,6 +155,18 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
             Model.Model, wrap?.Invoke(drafter) ?? drafter, Law, Rule, DraftSlots, length: Length(adapter));
     }
 
+    /// <summary>The decoder that verifies and drafts in the same call.</summary>
+    /// <param name="budget">Slots of a call; 0 = as many as pay.</param>
+    public IDecoder PartialQuadratic(int budget)
+    {
+        var adapter = Adapter ?? throw new PtpException(
+            "Decode with branches", "no adapter", "an adapter of this model",
+            "Name one with --adapter FOLDER, make one with 'ptp distill', or use --decoder ar.");
+        return new PartialQuadraticDecoding(adapter, Law, budget > 0
+            ? new PartialQuadraticOptions { Budget = budget }
+            : new PartialQuadraticOptions { Budget = 64, Costs = Costs(Model.Model), Drafting = Drafts(adapter) });
+    }
+
     private PayingLength? Length(SlotModel adapter) => !Pays
         ? null
         : new PayingLength(Costs(Model.Model), Drafts(adapter), DraftSlots, adapter.SharesBase, AlwaysDrafts);

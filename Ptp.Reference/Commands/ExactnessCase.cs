@@ -103,15 +103,7 @@ public sealed class ExactnessCase
         switch (kind)
         {
             case DrafterKind.Gated or DrafterKind.Categorical:
-                var lora = new GatedLora(_backend, Model.Config, 1 + random.NextInt(4), 1.5, random.NextBits());
-                // From mild to absurd: overflow in slot rows must not reach a base row.
-                var deviation = Math.Pow(10, random.NextInt(4) switch { 0 => -1, 1 => 0, 2 => 2, _ => 25 });
-                foreach (var weight in lora.Parameters.Where(p => p.Name.EndsWith("lora_B.weight", StringComparison.Ordinal)))
-                {
-                    Initialise.Gaussian(weight, random, deviation);
-                }
-
-                return Slotted(Model, lora, random, kind == DrafterKind.Categorical).NewDrafter();
+                return Slotted(kind).NewDrafter();
             case DrafterKind.Student:
                 var config = RandomConfig(random) with
                 {
@@ -122,6 +114,23 @@ public sealed class ExactnessCase
             default:
                 return new ScriptedDrafter(this, kind, random);
         }
+    }
+
+    /// <summary>Verification and drafting in one call, with a random adapter and budget, fixed or by (made-up) costs.</summary>
+    /// <param name="kind">Gated or categorical.</param>
+    public IDecoder PartialQuadratic(DrafterKind kind)
+    {
+        var random = new RandomStream(Seed, "branches");
+        var costs = new CallCosts([
+            .. from rows in (int[])[1, 8, 64] from context in (int[])[0, 64]
+               select new CallCost(rows, context, 1 + 0.05 * rows * random.NextDouble())]);
+        var pays = random.NextInt(3) == 0;
+        return new PartialQuadraticDecoding(Slotted(kind), Law, new PartialQuadraticOptions
+        {
+            Budget = random.NextInt(40),
+            Costs = pays ? costs : null,
+            Drafting = pays ? costs : null,
+        });
     }
 
     /// <summary>Runs a decoder and compares it with plain decoding.</summary>
@@ -210,6 +219,20 @@ public sealed class ExactnessCase
         $"seed {Seed}: V {Model.Config.VocabularySize}, D {Model.Config.HiddenSize}, L {Model.Config.Layers}, {Law}, "
         + $"prompt {Prompt.Length}, {Limits.MaxNewTokens} new, end [{List(Limits.EndTokens)}], {Slots} slots, "
         + $"first {(ExactFirst ? "exact" : "drafted")}";
+
+    private SlotModel Slotted(DrafterKind kind)
+    {
+        var random = new RandomStream(Seed, "drafter " + kind);
+        var lora = new GatedLora(_backend, Model.Config, 1 + random.NextInt(4), 1.5, random.NextBits());
+        // From mild to absurd: overflow in slot rows must not reach a base row.
+        var deviation = Math.Pow(10, random.NextInt(4) switch { 0 => -1, 1 => 0, 2 => 2, _ => 25 });
+        foreach (var weight in lora.Parameters.Where(p => p.Name.EndsWith("lora_B.weight", StringComparison.Ordinal)))
+        {
+            Initialise.Gaussian(weight, random, deviation);
+        }
+
+        return Slotted(Model, lora, random, kind == DrafterKind.Categorical);
+    }
 
     private SlotModel Slotted(Transformer network, GatedLora? lora, RandomStream random, bool categorical = false)
     {

@@ -1,5 +1,5 @@
-// ptp generate: continue a prompt, streamed as it is decoded, token by token or by O-PTP with error correction.
-// For the same seed and law both decoders write the same text; only the number of calls differs.
+// ptp generate: continue a prompt, streamed as it is decoded, token by token, by drafts with error correction, or by branches.
+// For the same seed and law all decoders write the same text; only the number of calls differs.
 // Refuses: an empty prompt on a model without a begin token, O-PTP without an adapter, laws that are none.
 
 using System.CommandLine;
@@ -16,7 +16,11 @@ internal sealed class GenerateVerb : Verb
         "--prompt", "Text to continue; '-' reads standard input; empty starts from the begin-of-text token.", "TEXT|-", "");
 
     private readonly Option<string?> _decoder = Values.Word(
-        "--decoder", "ar = one token per call; ptp = O-PTP with error correction. Default: ptp if there is an adapter.", ["ar", "ptp"]);
+        "--decoder", "ar = one token per call; ptp = draft, verify, correct; pqd = verify and draft in the same call, a branch for "
+        + "each number of right tokens. Default: ptp if there is an adapter.", ["ar", "ptp", "pqd"]);
+
+    private readonly Option<int> _budget = Values.Whole(
+        "--budget", "For pqd: slots of a call, all branches together; 0 = as many as pay, by the measured cost of calls.", 0, 0, 4096);
 
     private readonly Option<string[]> _stop = Values.Texts(
         "--stop", "End the text where this string appears; it is not printed.", "STRING");
@@ -32,6 +36,7 @@ internal sealed class GenerateVerb : Verb
             + "how fast it appears. On a terminal, tokens that a draft had right are green.",
             "ptp generate --prompt \"Once upon a time\"",
             "ptp generate --prompt \"Once upon a time\" --decoder ar     # the same text, one call per token",
+            "ptp generate --prompt \"Once upon a time\" --decoder pqd --budget 12",
             "ptp generate --prompt - --max-new 64 --stop . < prompt.txt",
             "ptp generate --model stories260K-hf --tokenizer tok512.bin --temperature 0 --json",
             "ptp generate --temperature 1 --allow-other-law            # exact under any law, fastest under the adapter's")
@@ -39,7 +44,7 @@ internal sealed class GenerateVerb : Verb
         Add(_prompt);
         Add(_decoder);
         _decoding.AddTo(this);
-        foreach (var option in (Option[])[_stop, _noStream, _noBegin])
+        foreach (var option in (Option[])[_budget, _stop, _noStream, _noBegin])
         {
             Add(option);
         }
@@ -56,7 +61,12 @@ internal sealed class GenerateVerb : Verb
         var prompt = call.Get(_prompt) ?? "";
         prompt = prompt == "-" ? call.Out.Host.In.ReadToEnd() : prompt;
         var name = call.Get(_decoder) ?? (decoding.Adapter is null ? "ar" : "ptp");
-        var decoder = name == "ar" ? decoding.Autoregressive() : decoding.ErrorCorrected();
+        var decoder = name switch
+        {
+            "ar" => decoding.Autoregressive(),
+            "pqd" => decoding.PartialQuadratic(call.Get(_budget)),
+            _ => decoding.ErrorCorrected(),
+        };
         var ids = decoding.Model.Encode(prompt, addBegin: !call.Get(_noBegin));
 
         call.Out.Note($"{backend.Name}; {decoding.Model.Folder}; decoder {name}");

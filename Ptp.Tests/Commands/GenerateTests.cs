@@ -34,7 +34,8 @@ public sealed class GenerateTests(TinyModels tiny)
             var student = CliRun.Result([.. common, "--adapter", tiny.Student]);
             var categorical = CliRun.Result([.. common, "--adapter", tiny.Categorical, "--slots", $"{seed % 7}"]);
             Assert.Equal("ptp", student.GetProperty("decoder").GetString());
-            foreach (var other in (JsonElement[])[gated, student, categorical])
+            var branches = CliRun.Result([.. common, "--adapter", tiny.Categorical, "--decoder", "pqd", "--budget", $"{seed}"]);
+            foreach (var other in (JsonElement[])[gated, student, categorical, branches])
             {
                 Assert.Equal(plain.GetProperty("text").GetString(), other.GetProperty("text").GetString());
                 Assert.Equal(plain.GetProperty("stop").GetString(), other.GetProperty("stop").GetString());

@@ -27,6 +27,16 @@ public sealed class CategoricalDecoderTests : DecoderContract
         drawn.ErrorCorrected(drawn.Drafter(DrafterKind.Categorical));
 }
 
+public sealed class PartialQuadraticOneHotTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) => drawn.PartialQuadratic(DrafterKind.Gated);
+}
+
+public sealed class PartialQuadraticCategoricalTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) => drawn.PartialQuadratic(DrafterKind.Categorical);
+}
+
 public sealed class StudentDecoderTests : DecoderContract
 {
     protected override IDecoder Decoder(ExactnessCase drawn) => drawn.ErrorCorrected(drawn.Drafter(DrafterKind.Student));

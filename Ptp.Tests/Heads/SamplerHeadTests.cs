@@ -88,7 +88,8 @@ public sealed class SamplerHeadTests : IDisposable
         var steps = new SamplerSteps(head);
         for (var round = 0; round < 2; round++) // the second meets the tokens' shares in store
         {
-            steps.Start(tape, hidden, text[..2], text[2]);
+            steps.Start(tape, hidden, text[..2]);
+            steps.Picked(text[2]);
             for (var row = 0; row < rows; row++)
             {
                 var expected = ScalarModels.Doubles(together.Row(row).ToArray());

@@ -1,0 +1,221 @@
+// Partial quadratic decoding (PTP section 5.2): one call verifies the draft d_0..d_{q-1} and drafts anew for every number m of
+// right tokens. Rows: last token, draft (base rows, causal); branch m: slots with u_{g+m}.., which see the cache, the first m + 1
+// base rows and their own branch only. Commits v_0..v_m; branch m is the next draft. Refuses: a student (branches share the cache).
+
+using System.Diagnostics;
+using Ptp.Core.Autograd;
+using Ptp.Core.Decoding;
+using Ptp.Core.Tensors;
+
+namespace Ptp.Core.Paper;
+
+/// <summary>What partial quadratic decoding may spend.</summary>
+public sealed record PartialQuadraticOptions
+{
+    /// <summary>Slots of a call, all branches together.</summary>
+    public int Budget { get; init; } = 16;
+
+    /// <summary>Cost of plain calls; with it the budget is an upper limit, and calls draft only where that pays.</summary>
+    public CallCosts? Costs { get; init; }
+
+    /// <summary>Cost of drafting calls, see <see cref="CallCosts.MeasureDrafts"/>.</summary>
+    public CallCosts? Drafting { get; init; }
+}
+
+/// <summary>Verifies and drafts in the same call.</summary>
+[Paper("Partial quadratic decoding")]
+public sealed class PartialQuadraticDecoding : IDecoder
+{
+    private const int Probe = 64; // a call in this many drafts although it does not pay, else a bad start would never be forgiven
+    private const double Margin = 1.1;
+    private readonly SlotModel _ptp;
+    private readonly ModelSession _session;
+    private readonly PartialQuadraticOptions _options;
+    private readonly CategoricalReader? _reader;
+    private readonly DraftSurvival _survival;
+    private readonly Calibration _calibration = new();
+    private int[] _draft = [];
+    private float[] _confidences = [];
+    private int _plain;
+
+    /// <summary>A decoder on the adapter's base.</summary>
+    /// <param name="ptp">Gated slots, one-hot or categorical.</param>
+    /// <param name="law">The sampling law.</param>
+    /// <param name="options">Budget, and costs if it shall pay.</param>
+    public PartialQuadraticDecoding(SlotModel ptp, SamplingOptions law, PartialQuadraticOptions options)
+    {
+        Guard.Require(ptp.SharesBase, "Decode with branches", "a student of its own", "gated slots on the verifier",
+            "Use error-corrected decoding, or distill a gated adapter.");
+        Guard.Require(options.Budget is >= 0 and <= 4096 && (options.Costs is null) == (options.Drafting is null),
+            "Decode with branches", $"a budget of {options.Budget}", "0 to 4096 slots, and both costs or none", "Correct the options.");
+        (_ptp, _options) = (ptp, options);
+        _session = new ModelSession(ptp.Network, law, ptp.Rule);
+        _reader = ptp.Reading == SlotReading.Categorical ? new CategoricalReader(ptp) : null;
+        _survival = new DraftSurvival(ptp.Slots);
+    }
+
+    /// <inheritdoc/>
+    public string Name => "pqd";
+
+    /// <inheritdoc/>
+    public Decoded Decode(
+        IReadOnlyList<int> prompt, Auxiliaries u, DecodeLimits limits, Func<Commitment, bool>? committed = null,
+        CancellationToken cancellation = default)
+    {
+        var clock = Stopwatch.StartNew();
+        _session.Start(prompt);
+        (_draft, _confidences) = ([], []);
+        var promptSeconds = clock.Elapsed.TotalSeconds;
+        var output = new List<int>();
+        var stop = Rounds.StopBefore(0, limits, _session);
+        while (stop is null)
+        {
+            stop = Round(u, output, limits, committed)
+                ?? Rounds.StopBefore(output.Count, limits, _session)
+                ?? (cancellation.IsCancellationRequested ? StopReason.Cancelled : null);
+        }
+
+        _session.Stats.AddTime(promptSeconds, clock.Elapsed.TotalSeconds - promptSeconds);
+        return new Decoded([.. output], stop.Value, _session.Stats);
+    }
+
+    private StopReason? Round(Auxiliaries u, List<int> output, DecodeLimits limits, Func<Commitment, bool>? committed)
+    {
+        var g = output.Count;
+        var remaining = Math.Min(limits.MaxNewTokens - g, _session.Room);
+        var draft = _draft.AsSpan(0, Math.Min(_draft.Length, remaining - 1));
+        var branches = Allocate(draft.Length, remaining);
+        var (hidden, starts) = Call(u, g, draft, branches);
+
+        var verified = new int[draft.Length + 1];
+        var correct = 0;
+        while (true)
+        {
+            verified[correct] = _session.Pick(correct, u, g + correct);
+            var right = correct < draft.Length && verified[correct] == draft[correct];
+            if (correct < draft.Length)
+            {
+                _calibration.Add(_confidences[correct], right);
+            }
+
+            if (!right)
+            {
+                break;
+            }
+
+            correct++;
+        }
+
+        _survival.Observe(draft.Length, correct);
+        var stop = Rounds.Commit(verified.AsSpan(0, correct + 1), draft.Length, correct, output, limits, _session, committed);
+        (_draft, _confidences) = ([], []);
+        if (stop is null && Useful(branches[correct]) > 0)
+        {
+            Continue(u, output.Count, hidden.Slice(starts[correct], branches[correct]));
+        }
+
+        return stop;
+    }
+
+    /// <summary>The one call: base rows for the last token and the draft, and the slots of all branches.</summary>
+    private (Variable Hidden, int[] Starts) Call(Auxiliaries u, long g, ReadOnlySpan<int> draft, int[] branches)
+    {
+        var (tape, model, cached) = (_session.Tape, _session.Model, _session.Cache.Length);
+        int[] ids = [_session.Tokens[^1], .. draft];
+        var slots = branches.Sum();
+        tape.Reset();
+        var x = tape.Empty(ids.Length + slots, model.Config.HiddenSize);
+        tape.Embedding(model.Embeddings, ids, x.Slice(0, ids.Length));
+        var visibility = new Visibility().AddCausal(0, cached, ids.Length);
+        var positions = new int[slots];
+        var starts = new int[branches.Length];
+        var row = ids.Length;
+        for (var m = 0; m < branches.Length; m++)
+        {
+            starts[m] = row;
+            if (branches[m] == 0)
+            {
+                continue;
+            }
+
+            _ptp.Embed(tape, u, g + m, ids[m], x.Slice(row, branches[m]));
+            for (var slot = 0; slot < branches[m]; slot++)
+            {
+                positions[row - ids.Length + slot] = cached + m + slot + _ptp.Shift;
+                visibility.AddRow(0, cached).AddRange(0, m + 1).AddRange(starts[m], starts[m] + slot + 1);
+            }
+
+            row += branches[m];
+        }
+
+        var hidden = model.Blocks(tape, x, _session.BaseRows(ids.Length, visibility, positions), _ptp.Lora);
+        _session.Stats.AddCall(ids.Length + slots);
+        _session.Cache.Append(ids.Length);
+        _session.KeepLogits(model.Logits(tape, hidden.Slice(0, ids.Length)).Value);
+        return (hidden, starts);
+    }
+
+    /// <summary>The next draft, from token g on, out of the slots of the branch that came true.</summary>
+    private void Continue(Auxiliaries u, long g, Variable slots)
+    {
+        if (_reader is not null)
+        {
+            _draft = new int[slots.Value.Rows];
+            _confidences = new float[_draft.Length];
+            _reader.Read(_session, u, g, slots, null, _draft, _confidences);
+            return;
+        }
+
+        // A one-hot branch begins with the token that verification has just made known.
+        var rest = slots.Slice(1, slots.Value.Rows - 1);
+        var logits = _session.Model.Logits(_session.Tape, rest).Value;
+        (_draft, _confidences) = OneHotDrafter.Argmax(_session.Model.Backend, logits);
+    }
+
+    private int Useful(int slots) => Math.Max(0, slots - 1 + _ptp.Shift);
+
+    private int[] Allocate(int drafted, int remaining)
+    {
+        var confidences = new double[drafted];
+        for (var i = 0; i < drafted; i++)
+        {
+            confidences[i] = _calibration[_confidences[i]];
+        }
+
+        var rewards = new double[_ptp.Slots + 1];
+        for (var k = 0; k <= _ptp.Slots; k++)
+        {
+            rewards[k] = _survival.Expected(Useful(k));
+        }
+
+        var most = new int[drafted + 1];
+        for (var m = 0; m <= drafted; m++)
+        {
+            // The last token of a text is the verifier's own, so a branch longer than what is left is wasted.
+            var useful = remaining - m - 2;
+            most[m] = useful > 0 ? Math.Min(_ptp.Slots, useful + 1 - _ptp.Shift) : 0;
+        }
+
+        var weights = BranchAllocation.Weights(confidences);
+        if (_options.Costs is not { } costs)
+        {
+            return BranchAllocation.Split(weights, rewards, most, _options.Budget);
+        }
+
+        var context = _session.Cache.Length;
+        var branches = BranchAllocation.Paying(
+            weights, rewards, most, _options.Budget, slots => Milliseconds(costs, context, 1 + drafted, slots), out var rate);
+        var pays = rate > Margin / costs.Milliseconds(1, context);
+        return pays || ++_plain % Probe == 0 ? branches : new int[drafted + 1];
+    }
+
+    /// <summary>A call's rows, and what its adapter and the reading of one branch add to them.</summary>
+    private double Milliseconds(CallCosts costs, int context, int rows, int slots)
+    {
+        var plain = costs.Milliseconds(rows + slots, context);
+        var one = 1 + Math.Min(slots, _ptp.Slots);
+        return slots == 0
+            ? plain
+            : plain + Math.Max(0, _options.Drafting!.Milliseconds(one + 1, context) - costs.Milliseconds(one, context));
+    }
+}

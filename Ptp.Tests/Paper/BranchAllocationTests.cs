@@ -1,0 +1,94 @@
+// Slots for branches: probabilities of branches sum to one, the split is the best there is (against all splits of small cases),
+// also for rewards that are not concave, and the budget chosen by cost is the best of all budgets.
+// Control: filling the likeliest branches first is worse in some case. Not here: decoding with branches (DecoderTests).
+
+using Ptp.Core.Paper;
+using Xunit;
+
+namespace Ptp.Tests.Paper;
+
+public sealed class BranchAllocationTests
+{
+    [Fact]
+    public void Weights_are_the_law_of_the_number_of_right_tokens()
+    {
+        var weights = BranchAllocation.Weights([0.5, 0.25]);
+        Assert.Equal([0.5, 0.375, 0.125], weights);
+        Assert.Equal([1.0], BranchAllocation.Weights([]));
+        Cases.Run(100, random => Assert.Equal(
+            1, BranchAllocation.Weights([.. Enumerable.Range(0, random.Next(20)).Select(_ => random.NextDouble())]).Sum(), 1e-12));
+    }
+
+    // 300 cases of up to 4 branches, 5 slots each, budgets to 12; a third of the rewards has its gain at the second slot only.
+    [Fact]
+    public void The_split_is_the_best_of_all()
+    {
+        var greedyLoses = 0;
+        Cases.Run(300, random =>
+        {
+            var (weights, rewards, most, budget) = Draw(random);
+            var split = BranchAllocation.Split(weights, rewards, most, budget);
+            Assert.True(split.Sum() <= budget && split.Zip(most).All(p => p.First <= p.Second));
+            var best = All(most, budget).Max(s => Value(s, weights, rewards));
+            Assert.Equal(best, Value(split, weights, rewards), 1e-12);
+            greedyLoses += Value(Greedy(weights, most, budget), weights, rewards) < best - 1e-9 ? 1 : 0;
+        });
+        Assert.InRange(greedyLoses, 20, 300);
+    }
+
+    [Fact]
+    public void The_budget_chosen_by_cost_is_the_best() => Cases.Run(200, random =>
+    {
+        var (weights, rewards, most, budget) = Draw(random);
+        var slope = random.NextDouble();
+        double Cost(int slots) => 1 + slope * slots;
+        var split = BranchAllocation.Paying(weights, rewards, most, budget, Cost, out var rate);
+        var best = All(most, budget).Max(s => (1 + Value(s, weights, rewards)) / Cost(s.Sum()));
+        Assert.Equal(best, rate, 1e-12);
+        Assert.Equal(best, (1 + Value(split, weights, rewards)) / Cost(split.Sum()), 1e-12);
+    });
+
+    private static (double[] Weights, double[] Rewards, int[] Most, int Budget) Draw(Random random)
+    {
+        var weights = BranchAllocation.Weights([.. Enumerable.Range(0, random.Next(4)).Select(_ => random.NextDouble())]);
+        var rewards = new double[6];
+        for (var k = 1; k < 6; k++)
+        {
+            rewards[k] = rewards[k - 1] + (k == 1 && random.Next(3) == 0 ? 0 : random.NextDouble() / k);
+        }
+
+        return (weights, rewards, [.. weights.Select(_ => random.Next(6))], random.Next(13));
+    }
+
+    private static double Value(int[] split, double[] weights, double[] rewards) =>
+        split.Select((slots, m) => weights[m] * rewards[slots]).Sum();
+
+    private static IEnumerable<int[]> All(int[] most, int budget)
+    {
+        if (most.Length == 0)
+        {
+            yield return [];
+            yield break;
+        }
+
+        for (var slots = 0; slots <= Math.Min(most[0], budget); slots++)
+        {
+            foreach (var rest in All(most[1..], budget - slots))
+            {
+                yield return [slots, .. rest];
+            }
+        }
+    }
+
+    private static int[] Greedy(double[] weights, int[] most, int budget)
+    {
+        var split = new int[weights.Length];
+        foreach (var m in Enumerable.Range(0, weights.Length).OrderByDescending(m => weights[m]))
+        {
+            split[m] = Math.Min(most[m], budget);
+            budget -= split[m];
+        }
+
+        return split;
+    }
+}
