@@ -45,6 +45,10 @@ internal static unsafe class MatMulKernels
         {
             var x = Vector512.Create(a[i]);
             var o = i * TWeights.RowBytes;
+            TWeights.Prefetch(b + o);
+            TWeights.Prefetch(b1 + o);
+            TWeights.Prefetch(b2 + o);
+            TWeights.Prefetch(b3 + o);
             TWeights.Load(b + o, out var v, out var w);
             c0 = Vector512.FusedMultiplyAdd(x, v, c0);
             c1 = Vector512.FusedMultiplyAdd(x, w, c1);
@@ -98,6 +102,7 @@ internal static unsafe class MatMulKernels
         for (var i = 0; i < k; i++)
         {
             TWeights.Load(b, out var x, out var y);
+            TWeights.Prefetch(b);
             b += TWeights.RowBytes;
             Step(a[0], x, y, ref p0, ref q0);
             if (TRows.Count > 1) { Step(a[1], x, y, ref p1, ref q1); }

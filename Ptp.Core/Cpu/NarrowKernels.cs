@@ -41,6 +41,8 @@ internal static unsafe class NarrowKernels
         {
             TWeights.Load(b, out var w, out var x);
             TWeights.Load(b + panelBytes, out var y, out var z);
+            TWeights.Prefetch(b);
+            TWeights.Prefetch(b + panelBytes);
             b += TWeights.RowBytes;
             Step(a[0], w, x, y, z, ref p0, ref q0, ref r0, ref s0);
             Step(a[1], w, x, y, z, ref p1, ref q1, ref r1, ref s1);

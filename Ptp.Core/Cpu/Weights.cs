@@ -4,6 +4,7 @@
 
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Ptp.Core.Cpu;
 
@@ -15,11 +16,18 @@ internal unsafe interface IWeights
 
     /// <summary>Columns 0 to 15 and 16 to 31.</summary>
     static abstract void Load(byte* at, out Vector512<float> x, out Vector512<float> y);
+
+    /// <summary>Asks for the row that will be needed some hundred rows of arithmetic from now.</summary>
+    static abstract void Prefetch(byte* at);
 }
 
 /// <summary>Floats.</summary>
 internal readonly unsafe struct FullWeights : IWeights
 {
+    // The hardware's own look-ahead is too short where a row of weights meets many rows of arithmetic: with this a call of 8
+    // rows on weights outside the cache takes two thirds of the time.
+    public const int Ahead = 4096;
+
     public static int RowBytes => 128;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -27,6 +35,16 @@ internal readonly unsafe struct FullWeights : IWeights
     {
         x = Vector512.Load((float*)at);
         y = Vector512.Load((float*)at + 16);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Prefetch(byte* at)
+    {
+        if (Sse.IsSupported)
+        {
+            Sse.Prefetch0(at + Ahead);
+            Sse.Prefetch0(at + Ahead + 64);
+        }
     }
 }
 
@@ -43,6 +61,15 @@ internal readonly unsafe struct HalfWeights : IWeights
         var words = Vector512.Load((uint*)at);
         x = (words & Vector512.Create(High)).AsSingle();
         y = Vector512.ShiftLeft(words, 16).AsSingle();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Prefetch(byte* at)
+    {
+        if (Sse.IsSupported)
+        {
+            Sse.Prefetch0(at + FullWeights.Ahead / 2);
+        }
     }
 
     /// <summary>True if no float of the source has a bit below its upper sixteen.</summary>
