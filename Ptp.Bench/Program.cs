@@ -1,8 +1,9 @@
 // Measurements with their floors beside them: matrix products, a training step, decoding calls. Prints Markdown.
-// `dotnet run -c Release --project Ptp.Bench -- [products|training|calls|all]`; every figure is a median of rounds, with
-// the machine's peak measured beside. Refuses: running in Debug, where times mean nothing.
+// `dotnet run -c Release --project Ptp.Bench -- [products|training|calls|all|replay SIZE [bf16] [CHANCE]]`; every figure is a
+// median of rounds, with the machine's peak measured beside. Refuses: running in Debug, where times mean nothing.
 
 using System.Diagnostics;
+using System.Globalization;
 using System.Reflection;
 using Ptp.Bench;
 using Ptp.Core.Cpu;
@@ -20,14 +21,28 @@ if (typeof(Machine).Assembly.GetCustomAttribute<DebuggableAttribute>()?.IsJITOpt
 
 const int rounds = 7;
 var what = args.Length > 0 ? args[0] : "all";
-if (what is not ("products" or "training" or "calls" or "all"))
+if (what is not ("products" or "training" or "calls" or "all" or "replay"))
 {
-    Console.Error.WriteLine($"Measure: received '{what}'; expected products, training, calls or all. Name one of these.");
+    Console.Error.WriteLine($"Measure: received '{what}'; expected products, training, calls, all or replay. Name one of these.");
     return 2;
 }
 
 using var backend = new CpuBackend();
 Console.WriteLine($"{Machine.Describe()}; {backend.Name}\n");
+if (what == "replay")
+{
+    var size = args.Length > 1 ? args[1] : "34M";
+    var chance = args.Select(a => double.TryParse(a, CultureInfo.InvariantCulture, out var x) ? x : -1).Max();
+    if (!TransformerConfig.Names.Contains(size) || chance > 1)
+    {
+        Console.Error.WriteLine($"Replay: received '{string.Join(' ', args[1..])}'; expected a size of {string.Join(", ", TransformerConfig.Names)}, "
+            + "perhaps bf16, and a chance from 0 to 1. Name these.");
+        return 2;
+    }
+
+    Replay.Run(backend, size, args.Contains("bf16"), chance < 0 ? 0.6 : chance);
+}
+
 if (what is "products" or "all")
 {
     Products();

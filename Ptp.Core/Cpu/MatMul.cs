@@ -52,8 +52,8 @@ internal static unsafe partial class MatMul
             PanelsPerTask = ((panelCount + columnTasks - 1) / columnTasks + 3) / 4 * 4,
         };
         columnTasks = (panelCount + job.PanelsPerTask - 1) / job.PanelsPerTask;
-        // Below about 100k multiply-adds, some two microseconds, a second thread costs more than it brings.
-        if ((long)rows * inner * columns < 100_000)
+        // A second thread costs a microsecond: not worth it below two of arithmetic, nor below three of reading weights.
+        if ((long)rows * inner * columns < 100_000 && (long)inner * columns < 20_000)
         {
             for (var task = 0; task < rowTasks * columnTasks; task++)
             {

@@ -1,0 +1,127 @@
+// Wall clock of decoders on models that nobody trained: weights are random, but calls, adapter and sampler head are real, and
+// the guesses are replayed so that each is right with a given chance after all before it were, as on the embedded model.
+// The texts must still equal plain decoding's, token by token. Refuses: to say anything about quality.
+
+using Ptp.Core.Autograd;
+using Ptp.Core.Decoding;
+using Ptp.Core.Heads;
+using Ptp.Core.Model;
+using Ptp.Core.Paper;
+using Ptp.Core.Tensors;
+
+namespace Ptp.Bench;
+
+/// <summary>Plain decoding, drafts and branches on one model.</summary>
+internal static class Replay
+{
+    private const int NewTokens = 192;
+    private const int Texts = 5;
+
+    /// <summary>Prints a table.</summary>
+    /// <param name="backend">Device.</param>
+    /// <param name="size">Rung of the ladder.</param>
+    /// <param name="halves">True to round all weights to BF16, as files of BF16 have them.</param>
+    /// <param name="chance">Chance of a guess to be right.</param>
+    public static void Run(IBackend backend, string size, bool halves, double chance)
+    {
+        var config = TransformerConfig.Named(size, 2048);
+        var model = new Transformer(backend, config, 1);
+        var lora = new GatedLora(backend, config, 64, 1, 1);
+        var sampler = new SamplerHead(model, 2, 2 * config.HiddenSize, 1);
+        foreach (var parameter in halves ? model.Parameters.Concat(lora.Parameters).Concat(sampler.Parameters) : [])
+        {
+            Shorten(parameter);
+        }
+
+        var law = new SamplingOptions { Temperature = 0.7, TopP = 0.9 };
+        var rule = new ReplayedPick(chance);
+        var ptp = new SlotModel(
+            model, lora, new FixedPointEmbedding(), 16, law, rule, 1, SlotStart.LastToken, SlotReading.Categorical, sampler);
+        Console.WriteLine($"{size}, {config.Parameters / 1e6:F1} M parameters, {(halves ? "BF16" : "float32")} weights (random), "
+            + $"a guess is right with chance {chance:F2}; {NewTokens} tokens, median of {Texts} texts");
+        Console.WriteLine("| decoder | tokens per call | rows per call | ms per token | speed against plain |\n|---|---|---|---|---|");
+        var plain = new Autoregressive(model, law, InverseCdf.Instance);
+        (string Name, IDecoder Decoder)[] others =
+        [
+            .. ((int[])[2, 3, 4, 5, 6, 8]).Select(n => ($"drafts of {n}", (IDecoder)new ErrorCorrectedDecoding(
+                model, ptp.NewDrafter(), law, rule, n))),
+            .. ((int[])[2, 3, 4, 6, 8, 12]).Select(n => ($"branches, {n} slots", (IDecoder)new PartialQuadraticDecoding(
+                ptp, law, new PartialQuadraticOptions { Budget = n }))),
+        ];
+        // Texts outside, decoders inside: a slow moment of the machine meets all alike.
+        var times = new double[others.Length + 1][];
+        Array.ForEach(Enumerable.Range(0, times.Length).ToArray(), i => times[i] = new double[Texts]);
+        var stats = new DecodeStats[others.Length];
+        for (var text = -1; text < Texts; text++) // the first is a warm-up
+        {
+            var u = Auxiliaries.FromSeed((ulong)(text + 2));
+            var limits = new DecodeLimits(NewTokens, []);
+            var expected = plain.Decode([1, 2, 3], u, limits);
+            rule.Answer(u, expected.Tokens);
+            times[0][Math.Max(0, text)] = expected.Stats.MillisecondsPerToken;
+            for (var i = 0; i < others.Length; i++)
+            {
+                var decoded = others[i].Decoder.Decode([1, 2, 3], u, limits);
+                if (!decoded.Tokens.SequenceEqual(expected.Tokens))
+                {
+                    throw new InvalidOperationException($"{others[i].Name}: the text differs from plain decoding's.");
+                }
+
+                times[i + 1][Math.Max(0, text)] = decoded.Stats.MillisecondsPerToken;
+                stats[i] = decoded.Stats;
+            }
+        }
+
+        var own = Median(times[0]);
+        Console.WriteLine($"| plain | 1.00 | 1.0 | {own:F3} | 1.00 |");
+        for (var i = 0; i < others.Length; i++)
+        {
+            var ratio = Median([.. times[0].Zip(times[i + 1], (p, o) => p / o)]);
+            Console.WriteLine($"| {others[i].Name} | {stats[i].TokensPerCall:F2} | {stats[i].RowsPerCall:F1} | {Median(times[i + 1]):F3} | {ratio:F2} |");
+        }
+
+        Console.WriteLine();
+    }
+
+    private static double Median(double[] values) => values.Order().ElementAt(values.Length / 2);
+
+    private static void Shorten(Parameter parameter)
+    {
+        var values = new float[parameter.Value.Length];
+        parameter.Backend.Download(parameter.Value, values);
+        Initialise.Set(parameter, Array.ConvertAll(
+            values, v => BitConverter.UInt32BitsToSingle(BitConverter.SingleToUInt32Bits(v) & 0xFFFF0000)));
+    }
+
+    /// <summary>The paper's rule for the model's own laws; a guess ignores the law and plays back the answer, or misses it.</summary>
+    private sealed class ReplayedPick(double chance) : PickRule
+    {
+        private readonly Dictionary<float, int> _answers = [];
+        private readonly RandomStream _luck = new(1, "replayed guesses");
+
+        public override string Name => "replayed";
+
+        public void Answer(Auxiliaries u, int[] tokens)
+        {
+            _answers.Clear();
+            for (var g = 0; g < tokens.Length; g++)
+            {
+                _answers[u.At(g, 0)] = tokens[g];
+            }
+        }
+
+        public override int NumbersPerToken(int vocabularySize) => 1;
+
+        public override int Pick(ReadOnlySpan<float> u, ReadOnlySpan<float> law) => Core.Paper.Pick.Token(u[0], law);
+
+        public override int Guess(ReadOnlySpan<float> u, ReadOnlySpan<float> law, double softness, out float confidence)
+        {
+            confidence = (float)chance;
+            var answer = _answers.GetValueOrDefault(u[0]);
+            return _luck.NextDouble() < chance ? answer : (answer + 1) % law.Length;
+        }
+
+        public override bool TryDraw(int token, ReadOnlySpan<float> law, RandomStream noise, double beta, Span<float> u) =>
+            InverseCdf.Instance.TryDraw(token, law, noise, beta, u);
+    }
+}
