@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the embedded model and its two adapters with `ptp`; every step goes on where it was stopped.
+# Trains the embedded model and its three adapters with `ptp`; every step goes on where it was stopped.
 # Usage: models/train.sh FOLDER_WITH_TEXT [RUN_FOLDER]
 # FOLDER_WITH_TEXT holds stories.txt (texts separated by <|endoftext|>) and any number of other .txt files.
 # BASE_SHARES and ADAPTER_SHARES (such as "--share stories=0.35 --share dotnet=0.25") mix the corpora other than by size.
@@ -23,9 +23,10 @@ law=(--temperature 0.7 --top-p 0.9)
 finished() { [ -f "$1/$2" ] && [ ! -f "$1/optimiser.safetensors" ]; }
 finished "$run/base" model.safetensors || ptp train --corpus "$run/corpus" --tokenizer "$run/tokenizer.json" --size 4.2M --steps "${BASE_STEPS:-7000}" \
   --lr 2e-3 ${BASE_SHARES:-} --output "$run/base"
-for adapter in "ptp fixed-point" "independent constant"; do
+categorical="--reading categorical --sampler-width 1536 --continuation 0.7"
+for adapter in "ptp fixed-point $categorical" "one-hot fixed-point" "independent constant"; do
   set -- $adapter
   finished "$run/$1" adapter.safetensors || ptp distill --model "$run/base" --corpus "$run/corpus" --completions "$run/completions" --count 16384 --max-new 128 \
-    --max-prompt 64 ${ADAPTER_SHARES:-} --slots 16 --rank 64 --embedding "$2" --steps "${ADAPTER_STEPS:-11000}" "${law[@]}" --output "$run/$1"
+    --max-prompt 64 ${ADAPTER_SHARES:-} --slots 16 --rank 64 --embedding "$2" "${@:3}" --steps "${ADAPTER_STEPS:-11000}" "${law[@]}" --output "$run/$1"
 done
 ptp eval --model "$run/base" --adapter "$run/ptp" --compare "$run/independent" --data "$run/corpus" "${law[@]}"

@@ -44,6 +44,7 @@ public sealed class DistillationBatch
         TargetPlaces = new int[rows];
         Weights = new float[rows];
         U = new float[rows * numbersPerToken];
+        TargetU = new float[rows * numbersPerToken];
         var row = 0;
         foreach (var run in runs)
         {
@@ -58,8 +59,10 @@ public sealed class DistillationBatch
                 Targets[row] = text.Tokens[run.Start + slot + shift];
                 TargetPlaces[row] = _textStarts[run.Text] + run.Start + slot + shift;
                 Weights[row] = (float)Math.Pow(gamma, slot);
-                text.U.AsSpan((run.Start + slot - text.PromptLength) * numbersPerToken, numbersPerToken)
-                    .CopyTo(U.AsSpan(row * numbersPerToken));
+                var number = (run.Start + slot - text.PromptLength) * numbersPerToken;
+                text.U.AsSpan(number, numbersPerToken).CopyTo(U.AsSpan(row * numbersPerToken));
+                number += shift * numbersPerToken;
+                text.U.AsSpan(number, numbersPerToken).CopyTo(TargetU.AsSpan(row * numbersPerToken));
             }
         }
     }
@@ -78,6 +81,9 @@ public sealed class DistillationBatch
 
     /// <summary>Auxiliaries of slots, [R * numbers per token].</summary>
     public float[] U { get; }
+
+    /// <summary>Auxiliaries that picked the targets, [R * numbers per token]; the slots' own unless the targets are shifted.</summary>
+    public float[] TargetU { get; }
 
     /// <summary>The last known token before each slot's run, [R].</summary>
     public int[] LastTokens { get; }

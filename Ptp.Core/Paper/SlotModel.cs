@@ -97,7 +97,7 @@ public sealed class SlotModel
     public SamplerHead? Sampler { get; }
 
     /// <summary>How far to trust a categorical slot's cells, see <see cref="PickGuess"/>; measured best near 0.1.</summary>
-    public double PickSoftness { get; init; } = 0.1;
+    public double PickSoftness { get; set; } = 0.1;
 
     /// <summary>How many tokens a slot's prediction lies behind the u it carries.</summary>
     public int Shift => Reading == SlotReading.Categorical ? 1 : 0;

@@ -29,6 +29,9 @@ public sealed record DistillationRunOptions
     /// <summary>Constants of AdamW.</summary>
     public AdamWOptions Optimiser { get; init; } = new() { WeightDecay = 0.01 };
 
+    /// <summary>How far categorical slots' cells may be off; null = what is right most often, measured after the last step.</summary>
+    public double? PickSoftness { get; init; }
+
     /// <summary>Steps between checkpoints.</summary>
     public int CheckpointEvery { get; init; } = 250;
 
@@ -39,6 +42,8 @@ public sealed record DistillationRunOptions
 /// <summary>Distillation of an adapter from completions.</summary>
 public static class DistillationRun
 {
+    private const int SoftnessBatches = 16;
+
     /// <summary>True if the folder holds an unfinished run.</summary>
     public static bool Resumes(string folder) => File.Exists(Path.Combine(folder, ModelCheckpoint.OptimiserName));
 
@@ -82,6 +87,11 @@ public static class DistillationRun
         {
             Checkpoint(options, ptp, trainer);
             return false;
+        }
+
+        if (ptp.Reading == SlotReading.Categorical)
+        {
+            ptp.PickSoftness = options.PickSoftness ?? trainer.BestSoftness(SoftnessBatches);
         }
 
         PtpAdapter.Save(

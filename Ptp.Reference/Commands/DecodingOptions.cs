@@ -29,7 +29,7 @@ internal sealed class DecodingOptions(int maxNew, bool paying, bool always = fal
         "--tokenizer", "Tokenizer, where the model's folder has none: tokenizer.json, or a tokenizer.bin of llama2.c.", "FILE");
 
     private readonly Option<string?> _adapter = Values.Text(
-        "--adapter", "O-PTP adapter folder, or 'none'. Default: models/ptp, with the default model only.", "FOLDER|none");
+        "--adapter", "PTP adapter folder, or 'none'. Default: models/ptp, with the default model only.", "FOLDER|none");
 
     private readonly Option<int?> _slots = Values.WholeOrNone(
         "--slots", "Tokens drafted per round; 0 = as many as the adapter was trained for. Changes the speed, never the text. "
@@ -148,7 +148,7 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
     public IDecoder ErrorCorrected(Func<IDrafter, IDrafter>? wrap = null)
     {
         var adapter = Adapter ?? throw new PtpException(
-            "Decode with O-PTP", "no adapter", "an adapter of this model",
+            "Decode with PTP", "no adapter", "an adapter of this model",
             "Name one with --adapter FOLDER, make one with 'ptp distill', or use --decoder ar.");
         var drafter = adapter.NewDrafter();
         return new ErrorCorrectedDecoding(

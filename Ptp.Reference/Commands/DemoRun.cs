@@ -11,7 +11,7 @@ namespace Ptp.Reference.Commands;
 /// <summary>Both decodings of one prompt.</summary>
 /// <param name="Prompt">Its text.</param>
 /// <param name="Plain">Token by token.</param>
-/// <param name="Parallel">O-PTP with error correction.</param>
+/// <param name="Parallel">PTP with error correction.</param>
 /// <param name="Rounds">What each round of the latter committed.</param>
 /// <param name="Text">The generated text.</param>
 /// <param name="PlainSeconds">Median time after the prompt.</param>

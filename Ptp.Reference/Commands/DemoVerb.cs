@@ -27,7 +27,7 @@ internal sealed class DemoVerb : Verb
     public DemoVerb()
         : base(
             "demo",
-            "Decode prompts one token per call, then by O-PTP with error correction from the same u, and compare every token. "
+            "Decode prompts one token per call, then by PTP with error correction from the same u, and compare every token. "
             + "In colour: green tokens were drafted and found correct, the others are the model's corrections. The strip under a "
             + "text shows the rounds: # is a correct draft token, + the token that ends a round.",
             "ptp demo",
@@ -83,7 +83,7 @@ internal sealed class DemoVerb : Verb
         double Figure(string name) => (double)summary[name]!;
         var tokens = (long)summary["tokens"]!;
         o.Line(
-            Invariant($"token by token {Figure("ar_ms_per_token"):0.00} ms per token; O-PTP {Figure("ptp_ms_per_token"):0.00} ")
+            Invariant($"token by token {Figure("ar_ms_per_token"):0.00} ms per token; PTP {Figure("ptp_ms_per_token"):0.00} ")
             + Invariant($"ms per token; {Figure("speedup"):0.00} times as fast"));
         o.Line(
             Invariant($"{tokens} tokens in {(long)summary["rounds"]!} rounds, {(long)summary["calls"]!} calls: ")

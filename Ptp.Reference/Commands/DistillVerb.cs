@@ -15,7 +15,7 @@ using static System.FormattableString;
 
 namespace Ptp.Reference.Commands;
 
-/// <summary>Distills an O-PTP adapter.</summary>
+/// <summary>Distills a PTP adapter.</summary>
 internal sealed class DistillVerb : Verb
 {
     private const int PerShard = 64;
@@ -64,8 +64,9 @@ internal sealed class DistillVerb : Verb
         "--sampler-history", "For categorical slots: earlier tokens that the sampler head reads; 0 = no such head.", 2, 0, 8);
 
     private readonly Option<int> _samplerWidth = Values.Whole("--sampler-width", "Width of the sampler head.", 1024, 1, 1 << 16);
-    private readonly Option<double> _softness = Values.Number(
-        "--pick-softness", "For categorical slots: how far their cells may be off when u picks from them; 0 = trust them.", 0.1);
+    private readonly Option<double?> _softness = Values.NumberOrNone(
+        "--pick-softness", "For categorical slots: how far their cells may be off when u picks from them, 0 = trust them. "
+        + "Default: what is right most often, measured after the last step.");
 
     private readonly Option<double> _gamma = Values.Number("--gamma", "Weight of slot l is gamma^l.", 1);
     private readonly Option<double> _continuation = Values.Number(
@@ -212,10 +213,7 @@ internal sealed class DistillVerb : Verb
             ? new SamplerHead(network, call.Get(_samplerHistory), call.Get(_samplerWidth), seed)
             : null;
         return new SlotModel(
-            network, lora, embedding, call.Get(_slots), law, InverseCdf.Instance, seed, start, reading, sampler)
-        {
-            PickSoftness = call.Get(_softness),
-        };
+            network, lora, embedding, call.Get(_slots), law, InverseCdf.Instance, seed, start, reading, sampler);
     }
 
     private DistillationRunOptions RunOptions(Call call, ModelChoice model, string folder) => new()
@@ -238,6 +236,7 @@ internal sealed class DistillVerb : Verb
             Continuation = call.Get(_continuation),
             Seed = call.Get(_seed),
         },
+        PickSoftness = call.Get(_softness),
         CheckpointEvery = call.Get(_checkpoint),
     };
 

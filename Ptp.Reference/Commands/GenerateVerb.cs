@@ -1,6 +1,6 @@
 // ptp generate: continue a prompt, streamed as it is decoded, token by token, by drafts with error correction, or by branches.
 // For the same seed and law all decoders write the same text; only the number of calls differs.
-// Refuses: an empty prompt on a model without a begin token, O-PTP without an adapter, laws that are none.
+// Refuses: an empty prompt on a model without a begin token, PTP without an adapter, laws that are none.
 
 using System.CommandLine;
 using System.Text.Json.Nodes;

@@ -21,6 +21,7 @@ internal sealed record ModelChoice(string Folder, Transformer Model, Tokenizer T
     /// <summary>Names of the folders under "models".</summary>
     public const string Base = "base";
     public const string Ptp = "ptp";
+    public const string OneHot = "one-hot";
     public const string Independent = "independent";
 
     /// <summary>The token that opens a text, if there is one.</summary>
