@@ -66,6 +66,12 @@ public sealed class PayingLength(
     private (int Best, double Rate, int Most) _choice;
     private int _age = Refresh;
 
+    /// <summary>Tokens per millisecond that the last choice expects, against plain decoding at the same place.</summary>
+    public double PredictedSpeedup { get; private set; } = 1;
+
+    /// <summary>Milliseconds of a plain call behind so many tokens, as measured before decoding.</summary>
+    public double PlainMilliseconds(int context) => costs.Milliseconds(1, context);
+
     /// <inheritdoc/>
     public int Draft(int context, int most)
     {
@@ -80,10 +86,11 @@ public sealed class PayingLength(
         if (rate > Margin * plain || always || (best > 0 && ++_plain % Probe == 0))
         {
             _rate = always ? rate : Math.Max(rate, plain);
+            PredictedSpeedup = rate / plain;
             return best;
         }
 
-        _rate = plain;
+        (_rate, PredictedSpeedup) = (plain, 1);
         return 0;
     }
 

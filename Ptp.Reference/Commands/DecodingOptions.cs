@@ -145,14 +145,18 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
 
     /// <summary>The decoder that drafts with the adapter.</summary>
     /// <param name="wrap">Puts something around the drafter, such as a recorder.</param>
-    public IDecoder ErrorCorrected(Func<IDrafter, IDrafter>? wrap = null)
+    public IDecoder ErrorCorrected(Func<IDrafter, IDrafter>? wrap = null) => ErrorCorrected(wrap, out _);
+
+    /// <summary>The same, with what decides the length of drafts if they shall pay.</summary>
+    public IDecoder ErrorCorrected(Func<IDrafter, IDrafter>? wrap, out PayingLength? length)
     {
         var adapter = Adapter ?? throw new PtpException(
             "Decode with PTP", "no adapter", "an adapter of this model",
             "Name one with --adapter FOLDER, make one with 'ptp distill', or use --decoder ar.");
         var drafter = adapter.NewDrafter();
+        length = Length(adapter);
         return new ErrorCorrectedDecoding(
-            Model.Model, wrap?.Invoke(drafter) ?? drafter, Law, Rule, DraftSlots, length: Length(adapter));
+            Model.Model, wrap?.Invoke(drafter) ?? drafter, Law, Rule, DraftSlots, length: length);
     }
 
     /// <summary>The decoder that verifies and drafts in the same call.</summary>

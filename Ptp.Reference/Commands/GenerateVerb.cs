@@ -5,6 +5,8 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using Ptp.Core;
+using Ptp.Core.Decoding;
+using static System.FormattableString;
 
 namespace Ptp.Reference.Commands;
 
@@ -61,11 +63,12 @@ internal sealed class GenerateVerb : Verb
         var prompt = call.Get(_prompt) ?? "";
         prompt = prompt == "-" ? call.Out.Host.In.ReadToEnd() : prompt;
         var name = call.Get(_decoder) ?? (decoding.Adapter is null ? "ar" : "ptp");
+        PayingLength? length = null;
         var decoder = name switch
         {
             "ar" => decoding.Autoregressive(),
             "pqd" => decoding.PartialQuadratic(call.Get(_budget)),
-            _ => decoding.ErrorCorrected(),
+            _ => decoding.ErrorCorrected(null, out length),
         };
         var ids = decoding.Model.Encode(prompt, addBegin: !call.Get(_noBegin));
 
@@ -82,6 +85,12 @@ internal sealed class GenerateVerb : Verb
         text.End();
         call.Out.Line(streams ? "" : text.Text);
         call.Out.Note(StatsOutput.Line(decoded.Stats));
+        if (length is not null)
+        {
+            var measured = length.PlainMilliseconds(ids.Length) / decoded.Stats.MillisecondsPerToken;
+            call.Out.Note(Invariant($"speed against one token per call: predicted {length.PredictedSpeedup:0.00}, measured {measured:0.00}"));
+        }
+
         var result = new JsonObject
         {
             ["text"] = text.Text,
@@ -92,6 +101,7 @@ internal sealed class GenerateVerb : Verb
             ["stop"] = StatsOutput.Stop(decoded.Stop, text.Stopped),
             ["stats"] = StatsOutput.Json(decoded.Stats),
         };
+        result["predicted_speedup"] = length is null ? null : Output.Number(length.PredictedSpeedup);
         call.Out.Result(decoding.Describe(result, backend));
         return call.Cancellation.IsCancellationRequested ? ErrorOutput.Stopped : ErrorOutput.Done;
     }
