@@ -4,6 +4,7 @@
 
 using System.CommandLine;
 using System.Text.Json.Nodes;
+using Ptp.Core;
 using Ptp.Core.Training;
 using Spectre.Console;
 using static System.FormattableString;
@@ -24,6 +25,9 @@ internal sealed class EvalVerb : Verb
         "--loss-tokens", "Most tokens per corpus for the perplexity.", 16_384, 2);
     private readonly Option<string?> _compare = Values.Text(
         "--compare", "A second adapter, such as the independent baseline.", "FOLDER");
+    private readonly Option<int?> _budget = Values.WholeOrNone(
+        "--budget", "Verify and draft in the same call, with so many slots for all branches (0 = as many as pay), instead of drafts.", 0);
+
     private readonly Option<bool> _pairs = Values.Switch(
         "--incompatible", "Also measure incompatible pairs: rounds whose first two own drafts d0, d1 have P(d0) = 0 or P(d1 | d0) = 0.");
 
@@ -34,11 +38,12 @@ internal sealed class EvalVerb : Verb
             + "in all and by slot. 'own' counts what the drafter alone would have had, without its first token replaced by the exact one.",
             "ptp eval                                                   # the models and the held-out sample that come with ptp",
             "ptp eval --compare models/independent --incompatible       # against independent predictions",
+            "ptp eval --budget 8                                        # tokens per call of branches with 8 slots",
             "ptp eval --model runs/base --adapter runs/ptp --data runs/corpus --prompts 50 --json")
     {
         _data.AllowMultipleArgumentsPerToken = true;
         _decoding.AddTo(this);
-        foreach (var option in (Option[])[_data, _prompts, _promptTokens, _lossTokens, _compare, _pairs])
+        foreach (var option in (Option[])[_data, _prompts, _promptTokens, _lossTokens, _compare, _budget, _pairs])
         {
             Add(option);
         }
@@ -47,6 +52,9 @@ internal sealed class EvalVerb : Verb
     /// <inheritdoc/>
     protected override int Execute(Call call)
     {
+        var budget = call.Get(_budget);
+        Guard.Require(budget is null || !call.Get(_pairs), "Evaluate", "--budget with --incompatible", "one of them",
+            "Pairs are counted in drafts; leave one of the options out.");
         using var backend = call.Backend();
         var documents = HeldOutText.Read(call.Get(_data) ?? []);
         var decoding = _decoding.Load(call, backend);
@@ -54,7 +62,7 @@ internal sealed class EvalVerb : Verb
         call.Out.Note($"{backend.Name}; {decoding.Model.Folder}; {decoding.AdapterFolder ?? "no adapter"}");
 
         var corpora = TrainingInput.Tokens(call, documents, decoding.Model.Tokenizer, new Dictionary<string, double>());
-        var evaluation = new Evaluation(call, call.Get(_prompts), call.Get(_promptTokens), call.Get(_pairs));
+        var evaluation = new Evaluation(call, call.Get(_prompts), call.Get(_promptTokens), call.Get(_pairs), budget);
         var parts = Parts(corpora);
         Evaluation.Perplexity(decoding.Model, corpora, parts, call.Get(_lossTokens));
         if (decoding.Adapter is not null)

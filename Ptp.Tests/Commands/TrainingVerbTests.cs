@@ -54,7 +54,7 @@ public sealed class TrainingVerbTests(TinyModels tiny)
         string[] second = [.. distill.Select(a => a == adapter ? tiny.At("made-independent") : a), "--embedding", "constant"];
         string[] third = [.. distill.Select(a => a == adapter ? tiny.At("made-categorical") : a), "--reading", "categorical", "--sampler-width", "8"];
         Assert.True(CliRun.Result(third).GetProperty("complete").GetBoolean());
-        CliRun.Result("eval", "--model", model, "--adapter", tiny.At("made-categorical"), "--data", corpus, "--prompts", "2", "--prompt-tokens", "8", "--max-new", "8");
+        CliRun.Result("eval", "--model", model, "--adapter", tiny.At("made-categorical"), "--data", corpus, "--prompts", "2", "--prompt-tokens", "8", "--max-new", "8", "--budget", "6");
         CliRun.Result(second);
         CliRun.Refuses("temperature = 1", [.. second, "--overwrite", "--temperature", "1"]);
     }
