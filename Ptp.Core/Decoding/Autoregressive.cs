@@ -19,32 +19,47 @@ public sealed class Autoregressive(Transformer model, SamplingOptions law, PickR
     /// <inheritdoc/>
     public Decoded Decode(
         IReadOnlyList<int> prompt, Auxiliaries u, DecodeLimits limits, Func<Commitment, bool>? committed = null,
-        CancellationToken cancellation = default)
-    {
-        var clock = Stopwatch.StartNew();
-        _session.Start(prompt);
-        var promptSeconds = clock.Elapsed.TotalSeconds;
-        var output = new List<int>();
-        var stop = Rounds.StopBefore(output.Count, limits, _session);
-        while (stop is null)
+        CancellationToken cancellation = default) =>
+        Rounds.Run(_session, prompt, limits, null, output =>
         {
             _session.Verify([_session.Tokens[^1]]);
-            var token = _session.Pick(0, u, output.Count);
-            stop = Rounds.Commit([token], 0, 0, output, limits, _session, committed)
-                ?? Rounds.StopBefore(output.Count, limits, _session)
+            return Rounds.Commit([_session.Pick(0, u, output.Count)], 0, 0, output, limits, _session, committed);
+        }, cancellation);
+}
+
+/// <summary>The rounds of a text and their end, the same for every decoder.</summary>
+internal static class Rounds
+{
+    /// <summary>Runs rounds until the text ends.</summary>
+    /// <param name="session">The text.</param>
+    /// <param name="prompt">Its beginning.</param>
+    /// <param name="limits">When to stop.</param>
+    /// <param name="start">What else must be prepared for the prompt, or null.</param>
+    /// <param name="round">A round: grows the generated tokens it is given; a reason to stop, or null.</param>
+    /// <param name="cancellation">Stops between rounds.</param>
+    public static Decoded Run(
+        ModelSession session, IReadOnlyList<int> prompt, DecodeLimits limits, Action? start,
+        Func<List<int>, StopReason?> round, CancellationToken cancellation)
+    {
+        var clock = Stopwatch.StartNew();
+        session.Start(prompt);
+        start?.Invoke();
+        var promptSeconds = clock.Elapsed.TotalSeconds;
+        var output = new List<int>();
+        var stop = StopBefore(0, limits, session);
+        while (stop is null)
+        {
+            stop = round(output)
+                ?? StopBefore(output.Count, limits, session)
                 ?? (cancellation.IsCancellationRequested ? StopReason.Cancelled : null);
         }
 
-        _session.Stats.AddTime(promptSeconds, clock.Elapsed.TotalSeconds - promptSeconds);
-        return new Decoded([.. output], stop.Value, _session.Stats);
+        session.Stats.AddTime(promptSeconds, clock.Elapsed.TotalSeconds - promptSeconds);
+        return new Decoded([.. output], stop.Value, session.Stats);
     }
-}
 
-/// <summary>The end of a round, the same for every decoder.</summary>
-internal static class Rounds
-{
     /// <summary>A reason not to start another round.</summary>
-    public static StopReason? StopBefore(int generated, DecodeLimits limits, ModelSession session) =>
+    private static StopReason? StopBefore(int generated, DecodeLimits limits, ModelSession session) =>
         generated >= limits.MaxNewTokens ? StopReason.MaxTokens
         : session.Room <= 0 ? StopReason.ContextFull
         : null;

@@ -2,7 +2,6 @@
 // and one correction: v_r = Pick(u_{g+r}, Q_r), commit v_0..v_m with m = #leading r: d_r = v_r. Output = plain decoding's.
 // Refuses: any rule but accept-if-equal (u is shared with the drafter, so a ratio test would be wrong).
 
-using System.Diagnostics;
 using Ptp.Core.Decoding;
 using Ptp.Core.Model;
 
@@ -35,24 +34,9 @@ public sealed class ErrorCorrectedDecoding(
     /// <inheritdoc/>
     public Decoded Decode(
         IReadOnlyList<int> prompt, Auxiliaries u, DecodeLimits limits, Func<Commitment, bool>? committed = null,
-        CancellationToken cancellation = default)
-    {
-        var clock = Stopwatch.StartNew();
-        _session.Start(prompt);
-        drafter.Start(prompt);
-        var promptSeconds = clock.Elapsed.TotalSeconds;
-        var output = new List<int>();
-        var stop = Rounds.StopBefore(0, limits, _session);
-        while (stop is null)
-        {
-            stop = Round(u, output, limits, committed)
-                ?? Rounds.StopBefore(output.Count, limits, _session)
-                ?? (cancellation.IsCancellationRequested ? StopReason.Cancelled : null);
-        }
-
-        _session.Stats.AddTime(promptSeconds, clock.Elapsed.TotalSeconds - promptSeconds);
-        return new Decoded([.. output], stop.Value, _session.Stats);
-    }
+        CancellationToken cancellation = default) =>
+        Rounds.Run(
+            _session, prompt, limits, () => drafter.Start(prompt), output => Round(u, output, limits, committed), cancellation);
 
     private StopReason? Round(Auxiliaries u, List<int> output, DecodeLimits limits, Func<Commitment, bool>? committed)
     {

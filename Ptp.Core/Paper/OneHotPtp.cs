@@ -1,7 +1,5 @@
-// O-PTP (PTP section 2.1): slots that carry u_i..u_k predict the token t_k itself, a point mass, read off by argmax.
-//   slot k: embed(u_k) at position k - 1, sees the context, its own u and earlier ones;  t_k = argmax P(t_k | t_<i, u_i..u_k)
-// Two ways to draft (section 4):
-//   gated:   one call [last token (base row) | N slots (gated rows)] on the verifier's cache; also yields P(t_g) exactly
+// O-PTP (PTP section 2.1): slots that carry u_i..u_k predict t_k itself, a point mass: t_k = argmax P(t_k | t_<i, u_i..u_k).
+//   gated (section 4): one call [last token (base row) | N slots (gated rows)] on the verifier's cache; also yields P(t_g) exactly
 //   student: the same rows on the student's own network and cache. Refuses: a gated drafter on another model's session.
 
 using Ptp.Core.Decoding;

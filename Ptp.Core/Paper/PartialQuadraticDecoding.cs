@@ -2,7 +2,6 @@
 // right tokens. Rows: last token, draft (base rows, causal); branch m: slots with u_{g+m}.., which see the cache, the first m + 1
 // base rows and their own branch only. Commits v_0..v_m; branch m is the next draft. Refuses: a student (branches share the cache).
 
-using System.Diagnostics;
 using Ptp.Core.Autograd;
 using Ptp.Core.Decoding;
 using Ptp.Core.Tensors;
@@ -62,21 +61,8 @@ public sealed class PartialQuadraticDecoding : IDecoder
         IReadOnlyList<int> prompt, Auxiliaries u, DecodeLimits limits, Func<Commitment, bool>? committed = null,
         CancellationToken cancellation = default)
     {
-        var clock = Stopwatch.StartNew();
-        _session.Start(prompt);
         (_draft, _confidences) = ([], []);
-        var promptSeconds = clock.Elapsed.TotalSeconds;
-        var output = new List<int>();
-        var stop = Rounds.StopBefore(0, limits, _session);
-        while (stop is null)
-        {
-            stop = Round(u, output, limits, committed)
-                ?? Rounds.StopBefore(output.Count, limits, _session)
-                ?? (cancellation.IsCancellationRequested ? StopReason.Cancelled : null);
-        }
-
-        _session.Stats.AddTime(promptSeconds, clock.Elapsed.TotalSeconds - promptSeconds);
-        return new Decoded([.. output], stop.Value, _session.Stats);
+        return Rounds.Run(_session, prompt, limits, null, output => Round(u, output, limits, committed), cancellation);
     }
 
     private StopReason? Round(Auxiliaries u, List<int> output, DecodeLimits limits, Func<Commitment, bool>? committed)
