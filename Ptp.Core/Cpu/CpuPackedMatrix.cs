@@ -13,8 +13,8 @@ internal sealed class CpuPackedMatrix(CpuBackend backend, int outputs, int input
     private Tensor? _weight;
     private Tensor? _full;
     private Tensor? _half;
-    private bool _fullFresh;
-    private bool _halfFresh;
+    private volatile bool _fullFresh;
+    private volatile bool _halfFresh;
     private bool _isHalf;
 
     public override int Outputs => outputs;
