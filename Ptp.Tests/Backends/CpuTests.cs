@@ -1,6 +1,6 @@
 // The CPU backend under the backend contract: as it comes, with one thread, and with 256-bit tiles forced.
 // Source: MatMul.Use512 chooses the tiles; whatever it says, the bits must be the same.
-// Not here: the contract. These classes share a collection, because the choice is global.
+// Not here: the contract. The choice is global, so the class that forces it runs while no other test does.
 
 using System.Runtime.Intrinsics;
 using Ptp.Core.Cpu;
@@ -9,7 +9,6 @@ using Xunit;
 
 namespace Ptp.Tests.Backends;
 
-[Collection(nameof(CpuTests))]
 public sealed class CpuTests : BackendContract
 {
     protected override IBackend Create() => new CpuBackend(1);
@@ -20,7 +19,6 @@ public sealed class CpuTests : BackendContract
     protected override int CaseCount => 12;
 }
 
-[Collection(nameof(CpuTests))]
 public sealed class CpuOneThreadTests : BackendContract
 {
     protected override IBackend Create() => new CpuBackend(1);
@@ -28,7 +26,13 @@ public sealed class CpuOneThreadTests : BackendContract
     protected override int CaseCount => 40;
 }
 
-[Collection(nameof(CpuTests))]
+[CollectionDefinition(Name, DisableParallelization = true)]
+public sealed class ForcedVectors
+{
+    public const string Name = "forced vectors";
+}
+
+[Collection(ForcedVectors.Name)]
 public sealed class Cpu256Tests : BackendContract
 {
     private readonly bool _before = MatMul.Use512;
