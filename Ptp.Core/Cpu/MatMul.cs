@@ -122,7 +122,15 @@ internal static unsafe partial class MatMul
         {
             var count = Math.Min(MaxRows, rows - row);
             var c = job->C + (nint)(rowStart + row) * job->Columns + panel * Panel;
-            Edge<TWeights>(packed + (nint)row * depth, b, c, job->Columns, count, columns, depth, accumulate, tile);
+            if (row == 0)
+            {
+                Edge<TWeights>(packed, b, c, job->Columns, count, columns, depth, accumulate, tile);
+            }
+            else
+            {
+                // Further tiles exist for floats only, see HalfRows, and find the panel in the cache.
+                Edge<WarmWeights>(packed + (nint)row * depth, b, c, job->Columns, count, columns, depth, accumulate, tile);
+            }
         }
     }
 

@@ -49,16 +49,20 @@ internal static unsafe class MatMulKernels
             TWeights.Prefetch(b1 + o);
             TWeights.Prefetch(b2 + o);
             TWeights.Prefetch(b3 + o);
-            TWeights.Load(b + o, out var v, out var w);
+            var v = TWeights.Low(b + o);
+            var w = TWeights.High(b + o);
             c0 = Vector512.FusedMultiplyAdd(x, v, c0);
             c1 = Vector512.FusedMultiplyAdd(x, w, c1);
-            TWeights.Load(b1 + o, out v, out w);
+            v = TWeights.Low(b1 + o);
+            w = TWeights.High(b1 + o);
             c2 = Vector512.FusedMultiplyAdd(x, v, c2);
             c3 = Vector512.FusedMultiplyAdd(x, w, c3);
-            TWeights.Load(b2 + o, out v, out w);
+            v = TWeights.Low(b2 + o);
+            w = TWeights.High(b2 + o);
             c4 = Vector512.FusedMultiplyAdd(x, v, c4);
             c5 = Vector512.FusedMultiplyAdd(x, w, c5);
-            TWeights.Load(b3 + o, out v, out w);
+            v = TWeights.Low(b3 + o);
+            w = TWeights.High(b3 + o);
             c6 = Vector512.FusedMultiplyAdd(x, v, c6);
             c7 = Vector512.FusedMultiplyAdd(x, w, c7);
         }
@@ -101,7 +105,8 @@ internal static unsafe class MatMulKernels
 
         for (var i = 0; i < k; i++)
         {
-            TWeights.Load(b, out var x, out var y);
+            var x = TWeights.Low(b);
+            var y = TWeights.High(b);
             TWeights.Prefetch(b);
             b += TWeights.RowBytes;
             Step(a[0], x, y, ref p0, ref q0);

@@ -39,8 +39,8 @@ internal static unsafe class NarrowKernels
 
         for (var i = 0; i < k; i++)
         {
-            TWeights.Load(b, out var w, out var x);
-            TWeights.Load(b + panelBytes, out var y, out var z);
+            var (w, x) = (TWeights.Low(b), TWeights.High(b));
+            var (y, z) = (TWeights.Low(b + panelBytes), TWeights.High(b + panelBytes));
             TWeights.Prefetch(b);
             TWeights.Prefetch(b + panelBytes);
             b += TWeights.RowBytes;

@@ -14,8 +14,11 @@ internal unsafe interface IWeights
     /// <summary>Bytes of a row.</summary>
     static abstract int RowBytes { get; }
 
-    /// <summary>Columns 0 to 15 and 16 to 31.</summary>
-    static abstract void Load(byte* at, out Vector512<float> x, out Vector512<float> y);
+    /// <summary>Columns 0 to 15.</summary>
+    static abstract Vector512<float> Low(byte* at);
+
+    /// <summary>Columns 16 to 31.</summary>
+    static abstract Vector512<float> High(byte* at);
 
     /// <summary>Asks for the row that will be needed some hundred rows of arithmetic from now.</summary>
     static abstract void Prefetch(byte* at);
@@ -31,11 +34,10 @@ internal readonly unsafe struct FullWeights : IWeights
     public static int RowBytes => 128;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load(byte* at, out Vector512<float> x, out Vector512<float> y)
-    {
-        x = Vector512.Load((float*)at);
-        y = Vector512.Load((float*)at + 16);
-    }
+    public static Vector512<float> Low(byte* at) => Vector512.Load((float*)at);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> High(byte* at) => Vector512.Load((float*)at + 16);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Prefetch(byte* at)
@@ -48,20 +50,36 @@ internal readonly unsafe struct FullWeights : IWeights
     }
 }
 
+/// <summary>Floats that an earlier tile has just read: nothing is asked for ahead, which would only take the cache's time.</summary>
+internal readonly unsafe struct WarmWeights : IWeights
+{
+    public static int RowBytes => FullWeights.RowBytes;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Low(byte* at) => Vector512.Load((float*)at);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> High(byte* at) => Vector512.Load((float*)at + 16);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Prefetch(byte* at)
+    {
+        // What is near needs no asking.
+    }
+}
+
 /// <summary>BF16, two to a word.</summary>
 internal readonly unsafe struct HalfWeights : IWeights
 {
-    public const uint High = 0xFFFF0000;
+    public const uint Upper = 0xFFFF0000;
 
     public static int RowBytes => 64;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load(byte* at, out Vector512<float> x, out Vector512<float> y)
-    {
-        var words = Vector512.Load((uint*)at);
-        x = (words & Vector512.Create(High)).AsSingle();
-        y = Vector512.ShiftLeft(words, 16).AsSingle();
-    }
+    public static Vector512<float> Low(byte* at) => (Vector512.Load((uint*)at) & Vector512.Create(Upper)).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> High(byte* at) => Vector512.ShiftLeft(Vector512.Load((uint*)at), 16).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Prefetch(byte* at)
@@ -81,7 +99,7 @@ internal readonly unsafe struct HalfWeights : IWeights
         {
             var at = (uint*)source + i;
             var bits = Vector512.Load(at) | Vector512.Load(at + 16) | Vector512.Load(at + 32) | Vector512.Load(at + 48);
-            if ((bits & Vector512.Create(~High)) != Vector512<uint>.Zero)
+            if ((bits & Vector512.Create(~Upper)) != Vector512<uint>.Zero)
             {
                 return false; // weights in training have such a bit at once
             }
@@ -89,7 +107,7 @@ internal readonly unsafe struct HalfWeights : IWeights
 
         for (; i < length; i++)
         {
-            if ((((uint*)source)[i] & ~High) != 0)
+            if ((((uint*)source)[i] & ~Upper) != 0)
             {
                 return false;
             }
@@ -104,7 +122,7 @@ internal readonly unsafe struct HalfWeights : IWeights
         for (var k = 0; k < depth; k++, panel += MatMulKernels.Panel, to += RowBytes)
         {
             var (x, y) = (Vector512.Load((uint*)panel), Vector512.Load((uint*)panel + 16));
-            ((x & Vector512.Create(High)) | Vector512.ShiftRightLogical(y, 16)).Store((uint*)to);
+            ((x & Vector512.Create(Upper)) | Vector512.ShiftRightLogical(y, 16)).Store((uint*)to);
         }
     }
 }
