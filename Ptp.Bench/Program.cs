@@ -1,5 +1,5 @@
 // Measurements with their floors beside them: matrix products, a training step, decoding calls. Prints Markdown.
-// `dotnet run -c Release --project Ptp.Bench -- [products|training|calls|all|replay SIZE [bf16] [CHANCE]]`; every figure is a
+// `dotnet run -c Release --project Ptp.Bench -- [products|training|calls [SIZE]|all|replay SIZE [bf16] [CHANCE]]`; every figure is a
 // median of rounds, with the machine's peak measured beside. Refuses: running in Debug, where times mean nothing.
 
 using System.Diagnostics;
@@ -29,17 +29,17 @@ if (what is not ("products" or "training" or "calls" or "all" or "replay"))
 
 using var backend = new CpuBackend();
 Console.WriteLine($"{Machine.Describe()}; {backend.Name}\n");
+var size = args.Length > 1 ? args[1] : what == "replay" ? "34M" : "4.2M";
+var chance = args.Select(a => double.TryParse(a, CultureInfo.InvariantCulture, out var x) ? x : -1).Max();
+if (!TransformerConfig.Names.Contains(size) || chance > 1)
+{
+    Console.Error.WriteLine($"Measure: received '{string.Join(' ', args[1..])}'; expected a size of {string.Join(", ", TransformerConfig.Names)}, "
+        + "and for replay perhaps bf16 and a chance from 0 to 1. Name these.");
+    return 2;
+}
+
 if (what == "replay")
 {
-    var size = args.Length > 1 ? args[1] : "34M";
-    var chance = args.Select(a => double.TryParse(a, CultureInfo.InvariantCulture, out var x) ? x : -1).Max();
-    if (!TransformerConfig.Names.Contains(size) || chance > 1)
-    {
-        Console.Error.WriteLine($"Replay: received '{string.Join(' ', args[1..])}'; expected a size of {string.Join(", ", TransformerConfig.Names)}, "
-            + "perhaps bf16, and a chance from 0 to 1. Name these.");
-        return 2;
-    }
-
     Replay.Run(backend, size, args.Contains("bf16"), chance < 0 ? 0.6 : chance);
 }
 
@@ -100,7 +100,7 @@ void Training()
 void Calls()
 {
     const int context = 128;
-    var config = TransformerConfig.Named("4.2M", 2048);
+    var config = TransformerConfig.Named(size, 2048);
     var model = new Transformer(backend, config, 1);
     int[] counts = [1, 2, 4, 8, 16, 32, 64, 128];
     var weights = config.BlockParameters + (double)config.VocabularySize * config.HiddenSize;
@@ -117,7 +117,7 @@ void Calls()
         Console.WriteLine($"| {rows} | {milliseconds:F3} | {milliseconds / costs.Milliseconds(1, context):F2} | {floor:F3} | {floor / milliseconds:P0} |");
     }
 
-    Console.WriteLine($"\n4.2M model, float32 weights, {context} tokens of context; read bandwidth {bandwidth:F0} GB/s over the weights' size.");
+    Console.WriteLine($"\n{size} model, float32 weights, {context} tokens of context; read bandwidth {bandwidth:F0} GB/s over the weights' size.");
 }
 
 (double PerSecond, double ShareOfPeak, double Seconds) Median(Action body, double giga, int warmUp = 3)

@@ -129,6 +129,7 @@ internal static unsafe partial class MatMul
             else
             {
                 // Further tiles exist for floats only, see HalfRows, and find the panel in the cache.
+                System.Diagnostics.Debug.Assert(!job->Half, "BF16 panels serve one tile.");
                 Edge<WarmWeights>(packed + (nint)row * depth, b, c, job->Columns, count, columns, depth, accumulate, tile);
             }
         }

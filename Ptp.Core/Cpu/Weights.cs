@@ -56,10 +56,10 @@ internal readonly unsafe struct WarmWeights : IWeights
     public static int RowBytes => FullWeights.RowBytes;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Low(byte* at) => Vector512.Load((float*)at);
+    public static Vector512<float> Low(byte* at) => FullWeights.Low(at);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> High(byte* at) => Vector512.Load((float*)at + 16);
+    public static Vector512<float> High(byte* at) => FullWeights.High(at);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Prefetch(byte* at)

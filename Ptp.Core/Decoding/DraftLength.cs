@@ -108,10 +108,7 @@ public sealed class PayingLength(
             _survival[0].First.Add(firstRight);
         }
 
-        for (var slot = firstIsExact ? 1 : 0; slot < verified && slot <= correct; slot++)
-        {
-            which.Slots[slot].Add(slot < correct);
-        }
+        which.Observe(verified, correct, firstIsExact ? 1 : 0);
     }
 
     private (int Best, double Rate, int Most) Best(int context, int most)

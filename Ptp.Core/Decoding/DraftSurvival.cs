@@ -46,10 +46,10 @@ internal sealed class DraftSurvival(int slots)
         return sum;
     }
 
-    /// <summary>Learns from a verification.</summary>
-    public void Observe(int verified, int correct)
+    /// <summary>Learns from a verification; places before <paramref name="first"/> were known and teach nothing.</summary>
+    public void Observe(int verified, int correct, int first = 0)
     {
-        for (var slot = 0; slot < verified && slot <= correct && slot < Slots.Length; slot++)
+        for (var slot = first; slot < verified && slot <= correct; slot++)
         {
             Slots[slot].Add(slot < correct);
         }

@@ -143,11 +143,7 @@ public sealed class ModelSession
     /// <summary>The token that u_g picks from the law of <paramref name="row"/>.</summary>
     public int Pick(int row, Auxiliaries u, long g)
     {
-        for (var j = 0; j < _u.Length; j++)
-        {
-            _u[j] = u.At(g, j);
-        }
-
+        u.Fill(g, _u);
         return _rule.Pick(_u, Law(row));
     }
 }

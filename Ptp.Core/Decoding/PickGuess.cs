@@ -1,6 +1,6 @@
-// The likeliest value of Pick(u, Q) when only an approximation P of the law Q is known. What a drafter learns is the mean of the
-// laws that may be true, broader than each of them, so a token's share under P says more than where exactly its cell begins. The borders of P's cells are off by some error x; if x is logistic with scale s, token t is right with probability
-// proportional to S((F_t - u) / s) - S((F_{t-1} - u) / s). s -> 0 is Pick itself, a large s the likeliest token. Refuses: no law.
+// The likeliest value of Pick(u, Q) when only an approximation P of Q is known. A learned law is the mean of those that may be true,
+// broader than each, so its cells' borders are off by some x. If x is logistic with scale s, token t is right with probability
+//   ~ S((F_t - u) / s) - S((F_{t-1} - u) / s): s -> 0 is Pick itself, a large s the likeliest token. Refuses: what is no law.
 
 using Ptp.Core.Paper;
 

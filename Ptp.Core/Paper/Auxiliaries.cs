@@ -16,6 +16,17 @@ public abstract class Auxiliaries
     /// <param name="j">Index of the number, below <see cref="Width"/>.</param>
     public abstract float At(long g, int j);
 
+    /// <summary>All numbers of token g.</summary>
+    /// <param name="g">Index of the generated token.</param>
+    /// <param name="numbers">Receives u_g[0], u_g[1], ...</param>
+    public void Fill(long g, Span<float> numbers)
+    {
+        for (var j = 0; j < numbers.Length; j++)
+        {
+            numbers[j] = At(g, j);
+        }
+    }
+
     /// <summary>Endless numbers, multiples of 2^-24, from a seed.</summary>
     /// <param name="seed">Any word.</param>
     /// <param name="width">Numbers per token.</param>

@@ -108,11 +108,7 @@ internal sealed class CategoricalReader
         }
 
         session.ToLaw(_law, _law);
-        for (var j = 0; j < _u.Length; j++)
-        {
-            _u[j] = u.At(g, j);
-        }
-
+        u.Fill(g, _u);
         return _ptp.Rule.Guess(_u, _law, _ptp.PickSoftness, out confidence);
     }
 }

@@ -14,6 +14,9 @@ public sealed record PartialQuadraticOptions
     /// <summary>Slots of a call, all branches together.</summary>
     public int Budget { get; init; } = 16;
 
+    /// <summary>Most slots of one branch; 0 = all the adapter has.</summary>
+    public int Slots { get; init; }
+
     /// <summary>Cost of plain calls; with it the budget is an upper limit, and calls draft only where that pays.</summary>
     public CallCosts? Costs { get; init; }
 
@@ -32,6 +35,7 @@ public sealed class PartialQuadraticDecoding : IDecoder
     private readonly PartialQuadraticOptions _options;
     private readonly CategoricalReader? _reader;
     private readonly DraftSurvival _survival;
+    private readonly int _slots;
     private readonly Calibration _calibration = new();
     private int[] _draft = [];
     private float[] _confidences = [];
@@ -48,6 +52,7 @@ public sealed class PartialQuadraticDecoding : IDecoder
         Guard.Require(options.Budget is >= 0 and <= 4096 && (options.Costs is null) == (options.Drafting is null),
             "Decode with branches", $"a budget of {options.Budget}", "0 to 4096 slots, and both costs or none", "Correct the options.");
         (_ptp, _options) = (ptp, options);
+        _slots = Math.Min(options.Slots > 0 ? options.Slots : ptp.Slots, ptp.Slots);
         _session = new ModelSession(ptp.Network, law, ptp.Rule);
         _reader = ptp.Reading == SlotReading.Categorical ? new CategoricalReader(ptp) : null;
         _survival = new DraftSurvival(ptp.Slots);
@@ -158,6 +163,9 @@ public sealed class PartialQuadraticDecoding : IDecoder
         (_draft, _confidences) = OneHotDrafter.Argmax(_session.Model.Backend, logits);
     }
 
+    /// <summary>The draft that the next call, or the one that is telling its caller, verifies.</summary>
+    internal ReadOnlySpan<int> Draft => _draft;
+
     private int Useful(int slots) => Math.Max(0, slots - 1 + _ptp.Shift);
 
     private int[] Allocate(int drafted, int remaining)
@@ -168,8 +176,8 @@ public sealed class PartialQuadraticDecoding : IDecoder
             confidences[i] = _calibration[_confidences[i]];
         }
 
-        var rewards = new double[_ptp.Slots + 1];
-        for (var k = 0; k <= _ptp.Slots; k++)
+        var rewards = new double[_slots + 1];
+        for (var k = 0; k <= _slots; k++)
         {
             rewards[k] = _survival.Expected(Useful(k));
         }
@@ -179,7 +187,7 @@ public sealed class PartialQuadraticDecoding : IDecoder
         {
             // The last token of a text is the verifier's own, so a branch longer than what is left is wasted.
             var useful = remaining - m - 2;
-            most[m] = useful > 0 ? Math.Min(_ptp.Slots, useful + 1 - _ptp.Shift) : 0;
+            most[m] = useful > 0 ? Math.Min(_slots, useful + 1 - _ptp.Shift) : 0;
         }
 
         var weights = BranchAllocation.Weights(confidences);
@@ -199,7 +207,7 @@ public sealed class PartialQuadraticDecoding : IDecoder
     private double Milliseconds(CallCosts costs, int context, int rows, int slots)
     {
         var plain = costs.Milliseconds(rows + slots, context);
-        var one = 1 + Math.Min(slots, _ptp.Slots);
+        var one = 1 + Math.Min(slots, _slots);
         return slots == 0
             ? plain
             : plain + Math.Max(0, _options.Drafting!.Milliseconds(one + 1, context) - costs.Milliseconds(one, context));

@@ -160,10 +160,7 @@ public sealed class SlotModel
 
         for (var row = 0; row < rows; row++)
         {
-            for (var j = 0; j < NumbersPerToken; j++)
-            {
-                _numbers[row * NumbersPerToken + j] = u.At(g + row, j);
-            }
+            u.Fill(g + row, _numbers.AsSpan(row * NumbersPerToken, NumbersPerToken));
         }
 
         var lastTokens = new int[rows];

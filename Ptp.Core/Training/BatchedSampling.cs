@@ -47,11 +47,7 @@ public sealed class BatchedSampling(Transformer model, SamplingOptions law, Pick
                 var (i, vocabulary) = (active[row], output.Columns);
                 _transform.ToLaw(logits.AsSpan(row * vocabulary, vocabulary), picked);
                 var g = texts[i].Count - jobs[i].Prompt.Length;
-                for (var j = 0; j < u.Length; j++)
-                {
-                    u[j] = jobs[i].U.At(g, j);
-                }
-
+                jobs[i].U.Fill(g, u);
                 var token = rule.Pick(u, picked);
                 texts[i].Add(token);
                 if (g + 1 >= jobs[i].MaxNewTokens || texts[i].Count >= context

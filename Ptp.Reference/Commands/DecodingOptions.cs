@@ -167,8 +167,8 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
             "Decode with branches", "no adapter", "an adapter of this model",
             "Name one with --adapter FOLDER, make one with 'ptp distill', or use --decoder ar.");
         return new PartialQuadraticDecoding(adapter, Law, budget > 0
-            ? new PartialQuadraticOptions { Budget = budget }
-            : new PartialQuadraticOptions { Budget = 64, Costs = Costs(Model.Model), Drafting = Drafts(adapter) });
+            ? new PartialQuadraticOptions { Budget = budget, Slots = Slots }
+            : new PartialQuadraticOptions { Budget = 64, Slots = Slots, Costs = Costs(Model.Model), Drafting = Drafts(adapter) });
     }
 
     private PayingLength? Length(SlotModel adapter) => !Pays

@@ -220,7 +220,9 @@ public sealed class ExactnessCase
         + $"prompt {Prompt.Length}, {Limits.MaxNewTokens} new, end [{List(Limits.EndTokens)}], {Slots} slots, "
         + $"first {(ExactFirst ? "exact" : "drafted")}";
 
-    private SlotModel Slotted(DrafterKind kind)
+    /// <summary>A random adapter on the case's model.</summary>
+    /// <param name="kind">Gated or categorical.</param>
+    public SlotModel Slotted(DrafterKind kind)
     {
         var random = new RandomStream(Seed, "drafter " + kind);
         var lora = new GatedLora(_backend, Model.Config, 1 + random.NextInt(4), 1.5, random.NextBits());

@@ -63,6 +63,8 @@ internal sealed class GenerateVerb : Verb
         var prompt = call.Get(_prompt) ?? "";
         prompt = prompt == "-" ? call.Out.Host.In.ReadToEnd() : prompt;
         var name = call.Get(_decoder) ?? (decoding.Adapter is null ? "ar" : "ptp");
+        Guard.Require(name == "pqd" || call.Get(_budget) == 0, "Read --budget", $"a budget for --decoder {name}", "--decoder pqd",
+            "Add --decoder pqd, or leave --budget out.");
         PayingLength? length = null;
         var decoder = name switch
         {

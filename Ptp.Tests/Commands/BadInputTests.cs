@@ -116,6 +116,7 @@ public sealed class BadInputTests(TinyModels tiny)
     public void Text_to_evaluate_on_that_is_not_there()
     {
         CliRun.Refuses("text file", "eval", "--model", tiny.Base, "--data", tiny.At("nowhere"));
+        CliRun.Refuses("--decoder pqd", "generate", "--model", tiny.Base, "--adapter", tiny.Adapter, "--prompt", "x", "--budget", "4");
         CliRun.Refuses("--incompatible", "eval", "--model", tiny.Base, "--adapter", tiny.Adapter, "--data", tiny.Corpus,
             "--budget", "4", "--incompatible");
         CliRun.Refuses("--prompt-tokens", "eval", "--model", tiny.Base, "--adapter", tiny.Adapter, "--data", tiny.Corpus,
