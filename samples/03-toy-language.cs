@@ -39,7 +39,7 @@ for (var first = 0UL; first < 3072; first += 128)
     // The teacher's texts with the u that made them: all that distillation learns from.
     var jobs = Enumerable.Range(0, 128).Select(i => new SamplingJob([End], Auxiliaries.FromSeed(first + (ulong)i), 40)).ToArray();
     completions.AddRange(batches.Run(jobs).Zip(jobs, (tokens, job) =>
-        new Completion(tokens, 1, [.. tokens.Skip(1).Select((_, g) => job.U.At(g, 0))])));
+        new Completion(tokens, 1, job.U)));
 }
 
 var ptp = new SlotModel(model, new GatedLora(backend, config, 32, 1, 1), new FixedPointEmbedding(), 8, law, rule, 1, SlotStart.LastToken);

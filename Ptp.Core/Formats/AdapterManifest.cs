@@ -70,6 +70,9 @@ public sealed record AdapterManifest
     /// <summary>Width of the sampler head.</summary>
     public int SamplerWidth { get; init; }
 
+    /// <summary>Blocks of the base that the latest token runs through before the sampler head reads it.</summary>
+    public int SamplerDepth { get; init; }
+
     /// <summary>How an auxiliary picks a token of a law.</summary>
     public string PickRule { get; init; } = "inverse-cdf";
 
@@ -126,7 +129,9 @@ public sealed record AdapterManifest
             Text(SamplerHistory), $"a number from 0 to 8, and 0 for {OneHot} slots");
         Require(SamplerHistory == 0 ? SamplerWidth == 0 : SamplerWidth is >= 1 and <= 1 << 16, asked, "sampler_width",
             Text(SamplerWidth), "a number from 1 to 65536, or 0 without a sampler head");
-        Require(PickRule == "inverse-cdf", asked, "pick_rule", PickRule, "inverse-cdf");
+        Require(SamplerDepth is >= 0 and <= 1 << 10 && (SamplerDepth == 0 || SamplerHistory > 0), asked, "sampler_depth",
+            Text(SamplerDepth), "a number from 0 to the base's blocks, and 0 without a sampler head");
+        Require(Paper.PickRule.Find(PickRule) is not null, asked, "pick_rule", PickRule, Paper.PickRule.Choices);
         Require(double.IsFinite(Temperature) && Temperature >= 0, asked, "temperature", Guard.Text(Temperature),
             "0 or more");
         Require(TopK >= 0, asked, "top_k", Text(TopK), "0 or more");
@@ -156,6 +161,7 @@ public sealed record AdapterManifest
             PickSoftness = json.Find("pick_softness") is null ? 0 : json.Number("pick_softness"),
             SamplerHistory = json.Find("sampler_history") is null ? 0 : json.Int("sampler_history"),
             SamplerWidth = json.Find("sampler_width") is null ? 0 : json.Int("sampler_width"),
+            SamplerDepth = json.Find("sampler_depth") is null ? 0 : json.Int("sampler_depth"),
             PickRule = json.String("pick_rule"),
             Temperature = json.Number("temperature"),
             TopK = json.Int("top_k"),
@@ -185,6 +191,7 @@ public sealed record AdapterManifest
             json.WriteNumber("pick_softness", PickSoftness);
             json.WriteNumber("sampler_history", SamplerHistory);
             json.WriteNumber("sampler_width", SamplerWidth);
+            json.WriteNumber("sampler_depth", SamplerDepth);
         }
 
         json.WriteString("pick_rule", PickRule);

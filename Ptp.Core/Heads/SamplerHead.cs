@@ -1,6 +1,6 @@
 // The sampler head (Samragh et al. 2025, arXiv 2507.11851): a small MLP that tells slot k which tokens were picked before it.
-//   z_k = h_k + Down (silu(G_0 n(h_k) + sum_i G_i n(e(t_{k-i}))) * (U_0 n(h_k) + sum_i U_i n(e(t_{k-i})))),  logits = head(z_k)
-// Theirs reads one token and is sampled freely; ours reads two and is picked with PTP's u. Refuses: no earlier token to read.
+//   z_k = h_k + Down (silu(G_0 n(h_k) + sum_i G_i n(v_{k-i})) * (U_0 n(h_k) + sum_i U_i n(v_{k-i}))),  logits = head(z_k)
+// v: a token's vector; ours may read t_{k-1} behind the base's first blocks instead, where it has met its context. Refuses: no token.
 
 using Ptp.Core.Autograd;
 using Ptp.Core.Model;
@@ -13,6 +13,7 @@ public sealed class SamplerHead
 {
     private readonly Parameter _norm;
     private readonly Parameter _tokenNorm;
+    private readonly Parameter? _stateNorm;
     private readonly Parameter[] _gates; // [1 + History], [F, D] each: of the slot, then of the token 1, 2, ... places before
     private readonly Parameter[] _ups;
     private readonly Parameter _down;
@@ -22,15 +23,19 @@ public sealed class SamplerHead
     /// <param name="history">Tokens it reads.</param>
     /// <param name="width">F, width of the MLP.</param>
     /// <param name="seed">Seed of its weights.</param>
-    public SamplerHead(Transformer network, int history, int width, ulong seed)
+    /// <param name="depth">Blocks of the network that the latest token runs through before it is read; 0 = its vector is read.</param>
+    public SamplerHead(Transformer network, int history, int width, ulong seed, int depth = 0)
     {
+        Guard.Require(depth >= 0 && depth <= network.Config.Layers, "Make a sampler head", $"a depth of {depth} blocks",
+            $"0 to the network's {network.Config.Layers}", "One block is cheap and tells most.");
         Guard.Require(history is > 0 and <= 8 && width is > 0 and <= 1 << 16, "Make a sampler head",
             $"{history} tokens of history, width {width}", "1 to 8 tokens and a width of 1 to 65536", "Correct the options.");
-        (Network, History, Width) = (network, history, width);
+        (Network, History, Width, Depth) = (network, history, width, depth);
         var model = network.Config.HiddenSize;
         var random = new RandomStream(seed, "sampler head");
         _norm = Gain("sampler.norm.weight");
         _tokenNorm = Gain("sampler.token_norm.weight");
+        _stateNorm = depth > 0 ? Gain("sampler.state_norm.weight") : null;
         _gates = Matrices("gate");
         _ups = Matrices("up");
         _down = new Parameter(network.Backend, "sampler.down.weight", model, width);
@@ -59,19 +64,26 @@ public sealed class SamplerHead
     /// <summary>F.</summary>
     public int Width { get; }
 
+    /// <summary>Blocks of the network that the latest token runs through before it is read.</summary>
+    public int Depth { get; }
+
     /// <summary>What is trained.</summary>
-    public IEnumerable<Parameter> Parameters => [_norm, _tokenNorm, .. _gates, .. _ups, _down];
+    public IEnumerable<Parameter> Parameters =>
+        [_norm, _tokenNorm, .. _stateNorm is null ? (Parameter[])[] : [_stateNorm], .. _gates, .. _ups, _down];
 
     /// <summary>Logits [R, V] of slots whose earlier tokens are known.</summary>
     /// <param name="tape">The pass.</param>
     /// <param name="slots">Hidden states of the slots, [R, D].</param>
     /// <param name="earlier">earlier[i][r] = token i + 1 places before the one that slot r predicts, [History][R].</param>
-    public Variable Logits(Tape tape, Variable slots, int[][] earlier)
+    /// <param name="latest">With a depth: hidden states of earlier[0] behind that many blocks of the network, [R, D].</param>
+    public Variable Logits(Tape tape, Variable slots, int[][] earlier, Variable? latest = null)
     {
+        Guard.Require(latest is not null == Depth > 0, "Run a sampler head", latest is null ? "no hidden states" : "hidden states",
+            Depth > 0 ? $"those behind block {Depth}" : "tokens alone", "Give what the head's depth asks for.");
         var (gate, up) = OfSlots(tape, slots);
         for (var i = 0; i < History; i++)
         {
-            var tokens = Tokens(tape, earlier[i]);
+            var tokens = i == 0 && latest is { } states ? Normed(tape, states) : Tokens(tape, earlier[i]);
             tape.MatMul(tokens, _gates[i + 1], gate, accumulate: true);
             tape.MatMul(tokens, _ups[i + 1], up, accumulate: true);
         }
@@ -93,9 +105,18 @@ public sealed class SamplerHead
         return (tape.MatMul(vector, _gates[places]), tape.MatMul(vector, _ups[places]));
     }
 
+    /// <summary>The latest token's share of gate and up, [1, F] each, from its hidden state behind <see cref="Depth"/> blocks, [1, D].</summary>
+    internal (Variable Gate, Variable Up) OfLatest(Tape tape, Variable state)
+    {
+        var normed = Normed(tape, state);
+        return (tape.MatMul(normed, _gates[1]), tape.MatMul(normed, _ups[1]));
+    }
+
     /// <summary>Gate and up complete: logits [R, V].</summary>
     internal Variable Finish(Tape tape, Variable slots, Variable gate, Variable up) =>
         Network.Logits(tape, tape.Add(slots, tape.MatMul(tape.SwiGlu(gate, up), _down)));
+
+    private Variable Normed(Tape tape, Variable states) => tape.RmsNorm(states, _stateNorm!, Network.Config.NormEpsilon);
 
     private Variable Tokens(Tape tape, int[] ids)
     {

@@ -1,8 +1,10 @@
 // The sampler head while decoding: one slot at a time, each told the tokens picked before it.
-// A slot's own share is computed for all slots at once, a token's share once per token and then looked up, so a step is two
-// small products: Down and the vocabulary head. Refuses: steps before Start. The head's weights must not change meanwhile.
+// A slot's own share is computed for all slots at once, a token's share once per token and then looked up; with a depth the
+// latest token runs through the network's first blocks, behind the cache. Refuses: steps before Start. Weights must not change.
 
 using Ptp.Core.Autograd;
+using Ptp.Core.Decoding;
+using Ptp.Core.Model;
 using Ptp.Core.Tensors;
 
 namespace Ptp.Core.Heads;
@@ -10,19 +12,32 @@ namespace Ptp.Core.Heads;
 /// <summary>Walks a draft from slot to slot.</summary>
 public sealed class SamplerSteps(SamplerHead head)
 {
-    private readonly Dictionary<int, Tensor> _shares = []; // token -> [2 History, F]: gate and up, 1, 2, ... places before
+    private readonly Dictionary<int, Tensor> _shares = []; // token -> [2 (History - first), F]: gate and up, from the first place on
     private readonly int[] _earlier = new int[head.History]; // the latest first
+    private readonly int _first = head.Depth > 0 ? 1 : 0; // places before it are not read as vectors
+    private readonly Visibility _visibility = new();
+    private KvCache? _cache;
     private Variable? _slots;
     private (Variable Gate, Variable Up) _own;
+    private int _position;
+
+    /// <summary>Starts a draft behind a session's text, whose cache holds all tokens but the latest.</summary>
+    /// <param name="session">The text; its tape is the call's.</param>
+    /// <param name="slots">Hidden states of the slots, [R, D].</param>
+    /// <param name="last">The latest token if the session's text does not hold it yet, else null.</param>
+    public void Start(ModelSession session, Variable slots, int? last) =>
+        Start(session.Tape, slots, last is { } token ? [.. session.Tokens.TakeLast(head.History), token] : session.Tokens, session.Cache);
 
     /// <summary>Starts a draft.</summary>
     /// <param name="tape">The call's tape.</param>
     /// <param name="slots">Hidden states of the slots, [R, D].</param>
     /// <param name="tokens">Tokens known so far, at least one; slot 0 follows the last.</param>
-    public void Start(Tape tape, Variable slots, IReadOnlyList<int> tokens)
+    /// <param name="cache">With a depth: keys and values of all tokens but the last. Entries behind its length are overwritten.</param>
+    public void Start(Tape tape, Variable slots, IReadOnlyList<int> tokens, KvCache? cache)
     {
         _slots = slots;
         _own = head.OfSlots(tape, slots);
+        (_cache, _position) = (cache, cache?.Length ?? 0);
         for (var i = 0; i < _earlier.Length; i++)
         {
             _earlier[i] = tokens[Math.Max(0, tokens.Count - 1 - i)];
@@ -32,22 +47,45 @@ public sealed class SamplerSteps(SamplerHead head)
     /// <summary>Logits of a slot, [1, V], given the tokens so far.</summary>
     public Tensor Next(Tape tape, int slot)
     {
+        var backend = head.Network.Backend;
         var (gate, up) = (_own.Gate.Slice(slot, 1), _own.Up.Slice(slot, 1));
-        for (var i = 0; i < _earlier.Length; i++)
+        if (head.Depth > 0)
+        {
+            var (latestGate, latestUp) = head.OfLatest(tape, Latest(tape));
+            backend.AddScaled(latestGate.Value, 1f, gate.Value);
+            backend.AddScaled(latestUp.Value, 1f, up.Value);
+        }
+
+        for (var i = _first; i < _earlier.Length; i++)
         {
             var share = Share(tape, _earlier[i]);
-            head.Network.Backend.AddScaled(share.Slice(2 * i, 1), 1f, gate.Value);
-            head.Network.Backend.AddScaled(share.Slice(2 * i + 1, 1), 1f, up.Value);
+            backend.AddScaled(share.Slice(2 * (i - _first), 1), 1f, gate.Value);
+            backend.AddScaled(share.Slice(2 * (i - _first) + 1, 1), 1f, up.Value);
         }
 
         return head.Finish(tape, _slots!.Slice(slot, 1), gate, up).Value;
     }
 
-    /// <summary>The token picked from the last slot's law, or one that became known before the first.</summary>
+    /// <summary>The token picked from the last slot's law.</summary>
     public void Picked(int token)
     {
         _earlier.AsSpan(0, _earlier.Length - 1).CopyTo(_earlier.AsSpan(1));
         _earlier[0] = token;
+        _position++;
+    }
+
+    /// <summary>
+    /// The latest token behind the first blocks, [1, D]. Its keys and values go where verification will write the same ones, by row
+    /// independence to the bit, so that the next token sees it.
+    /// </summary>
+    private Variable Latest(Tape tape)
+    {
+        var network = head.Network;
+        var x = tape.Empty(1, network.Config.HiddenSize, needsGradient: false);
+        tape.Embedding(network.Embeddings, [_earlier[0]], x);
+        _visibility.Clear();
+        _visibility.AddRow(0, _position).AddRange(0, 1);
+        return network.Blocks(tape, x, new CallRows([_position], _visibility, _cache, [_position]), layers: ..head.Depth);
     }
 
     private Tensor Share(Tape tape, int token)
@@ -55,12 +93,12 @@ public sealed class SamplerSteps(SamplerHead head)
         if (!_shares.TryGetValue(token, out var share))
         {
             var backend = head.Network.Backend;
-            share = _shares[token] = backend.Allocate(2 * head.History, head.Width);
-            for (var i = 0; i < head.History; i++)
+            share = _shares[token] = backend.Allocate(2 * (head.History - _first), head.Width);
+            for (var i = _first; i < head.History; i++)
             {
                 var (gate, up) = head.OfToken(tape, token, i + 1);
-                backend.Copy(gate.Value, share.Slice(2 * i, 1));
-                backend.Copy(up.Value, share.Slice(2 * i + 1, 1));
+                backend.Copy(gate.Value, share.Slice(2 * (i - _first), 1));
+                backend.Copy(up.Value, share.Slice(2 * (i - _first) + 1, 1));
             }
         }
 

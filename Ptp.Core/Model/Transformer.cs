@@ -122,10 +122,16 @@ public sealed class Transformer
         }
     }
 
-    /// <summary>All blocks: vectors [R, D] to hidden states [R, D] before the final norm.</summary>
-    public Variable Blocks(Tape tape, Variable x, CallRows rows, GatedLora? lora = null)
+    /// <summary>Blocks in order: vectors [R, D] to hidden states [R, D] before the final norm.</summary>
+    /// <param name="tape">The pass.</param>
+    /// <param name="x">Token vectors, or hidden states behind the block before the first of <paramref name="layers"/>.</param>
+    /// <param name="rows">Positions, visibility, cache.</param>
+    /// <param name="lora">Added in gated rows.</param>
+    /// <param name="layers">Which blocks; null = all.</param>
+    public Variable Blocks(Tape tape, Variable x, CallRows rows, GatedLora? lora = null, Range? layers = null)
     {
-        for (var layer = 0; layer < Config.Layers; layer++)
+        var (first, count) = (layers ?? Range.All).GetOffsetAndLength(Config.Layers);
+        for (var layer = first; layer < first + count; layer++)
         {
             x = Block(tape, layer, x, rows, lora);
         }

@@ -11,6 +11,9 @@ public abstract class Auxiliaries
     /// <summary>Numbers per token.</summary>
     public abstract int Width { get; }
 
+    /// <summary>The seed they all follow from, or null for given numbers.</summary>
+    public virtual ulong? Seed => null;
+
     /// <summary>The j-th number of token g: a float in [0, 1).</summary>
     /// <param name="g">Index of the token, counted from the first generated one.</param>
     /// <param name="j">Index of the number, below <see cref="Width"/>.</param>
@@ -36,17 +39,19 @@ public abstract class Auxiliaries
         return new Seeded(seed, width);
     }
 
-    /// <summary>Given numbers, one per token.</summary>
-    /// <param name="u">Numbers in [0, 1).</param>
-    public static Auxiliaries FromValues(IReadOnlyList<float> u)
+    /// <summary>Given numbers.</summary>
+    /// <param name="u">Numbers in [0, 1), those of a token side by side.</param>
+    /// <param name="width">Numbers per token.</param>
+    public static Auxiliaries FromValues(IReadOnlyList<float> u, int width = 1)
     {
         ArgumentNullException.ThrowIfNull(u);
+        RequireWidth(width);
         foreach (var value in u)
         {
             Guard.UnitInterval(value, "Take given auxiliaries");
         }
 
-        return new Given([.. u]);
+        return new Given([.. u], width);
     }
 
     private static void RequireWidth(int width) => Guard.Require(
@@ -72,6 +77,8 @@ public abstract class Auxiliaries
 
         public override int Width { get; } = width;
 
+        public override ulong? Seed => seed;
+
         public override float At(long g, int j)
         {
             RequireIndex(g, j);
@@ -81,15 +88,15 @@ public abstract class Auxiliaries
         }
     }
 
-    private sealed class Given(float[] u) : Auxiliaries
+    private sealed class Given(float[] u, int width) : Auxiliaries
     {
-        public override int Width => 1;
+        public override int Width => width;
 
         public override float At(long g, int j)
         {
             RequireIndex(g, j);
-            return g < u.Length ? u[g] : throw new PtpException(
-                "Look up an auxiliary", $"token {g}", $"a token below {u.Length}, the numbers given",
+            return g < u.Length / width ? u[g * width + j] : throw new PtpException(
+                "Look up an auxiliary", $"token {g}", $"a token below {u.Length / width}, the numbers given",
                 "Give more numbers, ask for fewer tokens, or use Auxiliaries.FromSeed.");
         }
     }

@@ -83,12 +83,7 @@ internal sealed class CategoricalReader
     {
         var (tape, model) = (session.Tape, session.Model);
         var laws = _steps is null ? model.Logits(tape, slots).Value : null;
-        _steps?.Start(tape, slots, session.Tokens);
-        if (last is { } token)
-        {
-            _steps?.Picked(token);
-        }
-
+        _steps?.Start(session, slots, last);
         for (var slot = 0; slot < tokens.Length; slot++)
         {
             var logits = laws is not null ? laws.Slice(slot, 1) : _steps!.Next(tape, slot);

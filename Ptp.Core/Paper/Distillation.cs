@@ -141,7 +141,10 @@ public sealed class Distillation
         var tokens = _context.Empty(context, network.Config.HiddenSize);
         _context.Embedding(network.Embeddings, batch.Ids, tokens);
         var places = Enumerable.Range(0, context).ToArray();
-        var known = network.Blocks(_context, tokens, new CallRows(batch.Positions, batch.ContextVisibility(), _cache, places));
+        var call = new CallRows(batch.Positions, batch.ContextVisibility(), _cache, places);
+        var depth = _ptp.Sampler?.Depth ?? 0;
+        var early = network.Blocks(_context, tokens, call, layers: ..depth);
+        var known = network.Blocks(_context, early, call, layers: depth..);
         _teacher = _ptp.Reading == SlotReading.Categorical ? Teacher(known.Value, batch) : null;
 
         _slots.Reset();
@@ -150,17 +153,21 @@ public sealed class Distillation
         var rows = new CallRows(batch.SlotPositions, batch.SlotVisibility(cached: true), _cache, GateStart: 0);
         var hidden = network.Blocks(_slots, x, rows, _ptp.Lora);
         return _ptp.Sampler is { } sampler
-            ? sampler.Logits(_slots, hidden, batch.EarlierTokens(sampler.History))
+            ? sampler.Logits(_slots, hidden, batch.EarlierTokens(sampler.History), depth > 0 ? Before(_slots, early.Value, batch) : null)
             : network.Logits(_slots, hidden);
     }
 
-    /// <summary>The base's logits of the tokens that slots predict, [R, V], from hidden states of the context, [S, D].</summary>
-    private Tensor Teacher(Tensor context, DistillationBatch batch)
+    /// <summary>Rows of the context, [S, D], that stand just before the tokens that slots predict, [R, D].</summary>
+    private static Variable Before(Tape tape, Tensor context, DistillationBatch batch)
     {
-        var rows = _context.Empty(batch.Targets.Length, context.Columns);
-        _context.Backend.Embedding(context, [.. batch.TargetPlaces.Select(place => place - 1)], rows.Value);
-        return _ptp.Network.Logits(_context, rows).Value;
+        var rows = tape.Empty(batch.Targets.Length, context.Columns, needsGradient: false);
+        tape.Backend.Embedding(context, [.. batch.TargetPlaces.Select(place => place - 1)], rows.Value);
+        return rows;
     }
+
+    /// <summary>The base's logits of the tokens that slots predict, [R, V], from hidden states of the context, [S, D].</summary>
+    private Tensor Teacher(Tensor context, DistillationBatch batch) =>
+        _ptp.Network.Logits(_context, Before(_context, context, batch)).Value;
 
     /// <summary>A student learns from context rows too, so both kinds of rows share one recorded pass.</summary>
     private Variable StudentLogits(DistillationBatch batch)

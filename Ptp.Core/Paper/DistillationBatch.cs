@@ -59,10 +59,9 @@ public sealed class DistillationBatch
                 Targets[row] = text.Tokens[run.Start + slot + shift];
                 TargetPlaces[row] = _textStarts[run.Text] + run.Start + slot + shift;
                 Weights[row] = (float)Math.Pow(gamma, slot);
-                var number = (run.Start + slot - text.PromptLength) * numbersPerToken;
-                text.U.AsSpan(number, numbersPerToken).CopyTo(U.AsSpan(row * numbersPerToken));
-                number += shift * numbersPerToken;
-                text.U.AsSpan(number, numbersPerToken).CopyTo(TargetU.AsSpan(row * numbersPerToken));
+                var g = run.Start + slot - text.PromptLength;
+                text.U.Fill(g, U.AsSpan(row * numbersPerToken, numbersPerToken));
+                text.U.Fill(g + shift, TargetU.AsSpan(row * numbersPerToken, numbersPerToken));
             }
         }
     }

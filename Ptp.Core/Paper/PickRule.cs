@@ -1,7 +1,8 @@
 // How numbers become a token, and how a known token becomes numbers again: the two directions of one rule.
-// inverse-cdf is the paper's rule (Pick and Cell, one number per token).
-// Refuses: names it does not know.
+// inverse-cdf is the paper's rule (Pick and Cell, one number per token); the others stand in Decoding and give every token the
+// same probability, but forgive a drafter's slightly wrong law more often. Refuses: names it does not know.
 
+using System.Globalization;
 using Ptp.Core.Decoding;
 
 namespace Ptp.Core.Paper;
@@ -9,6 +10,12 @@ namespace Ptp.Core.Paper;
 /// <summary>A deterministic choice of a token from uniform numbers and a law; its law is exactly the given one.</summary>
 public abstract class PickRule
 {
+    /// <summary>The names that <see cref="Parse"/> knows, for people.</summary>
+    public const string Choices = "inverse-cdf, permuted-cdf, tree, race:K with K from 2 to 4096, or gumbel";
+
+    /// <summary>The same as a pattern, for help texts.</summary>
+    public const string Forms = "inverse-cdf|permuted-cdf|tree|race:K|gumbel";
+
     /// <summary>The rule as options and files name it.</summary>
     public abstract string Name { get; }
 
@@ -38,12 +45,21 @@ public abstract class PickRule
         int token, ReadOnlySpan<float> law, RandomStream noise, double beta, Span<float> u);
 
     /// <summary>The rule of a name.</summary>
-    /// <param name="name">"inverse-cdf".</param>
-    public static PickRule Parse(string name) => name switch
+    /// <param name="name">One of <see cref="Choices"/>.</param>
+    public static PickRule Parse(string name) => Find(name)
+        ?? throw new PtpException("Choose a pick rule", $"'{name}'", Choices, "Name a rule of this list.");
+
+    /// <summary>The rule of a name, or null.</summary>
+    internal static PickRule? Find(string? name) => name switch
     {
         "inverse-cdf" => InverseCdf.Instance,
-        _ => throw new PtpException(
-            "Choose a pick rule", $"'{name}'", "inverse-cdf", "Name a rule of this list."),
+        "permuted-cdf" => new PermutedCdf(),
+        "tree" => TreePick.Instance,
+        "gumbel" => new RacePick(0),
+        _ when name?.StartsWith("race:", StringComparison.Ordinal) == true
+            && int.TryParse(name.AsSpan(5), NumberStyles.None, CultureInfo.InvariantCulture, out var arity)
+            && arity is >= 2 and <= 4096 => new RacePick(arity),
+        _ => null,
     };
 }
 

@@ -34,6 +34,7 @@ public enum SlotReading
 /// <summary>A network with auxiliary slots.</summary>
 public sealed class SlotModel
 {
+    private const int MostFeatures = 1 << 14;
     private float[] _features = [];
     private float[] _numbers = [];
 
@@ -64,6 +65,8 @@ public sealed class SlotModel
         (Law, Rule) = (law.Validated(), rule);
         NumbersPerToken = rule.NumbersPerToken(network.Config.VocabularySize);
         var features = embedding.FeatureCount(NumbersPerToken);
+        Guard.Require(features <= MostFeatures, "Make a PTP model", $"{features} features of {NumbersPerToken} numbers per token ({rule.Name})",
+            $"at most {MostFeatures}", "Choose a rule of fewer numbers, or an embedding of fewer features each, such as linear:2 or constant.");
         Table = new Parameter(network.Backend, "ptp.auxiliary_embedding.weight", network.Config.HiddenSize, features);
         Initialise.Gaussian(Table, new RandomStream(seed, "auxiliary embedding"), 0.02);
         if (start == SlotStart.MeanToken)

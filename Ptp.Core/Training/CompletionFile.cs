@@ -1,26 +1,28 @@
 // Teacher completions on disk: tokens of prompt and continuation, and the u of every continued token.
-// Layout, little endian: "PTPCOMPL", version, vocabulary, numbers per token, completions; then each: prompt length,
-// length, tokens (int32), u (float32); SHA-256 of all before. Refuses: files cut short, grown or altered, u outside [0, 1).
+// Layout, little endian: "PTPCOMPL", version, vocabulary, numbers per token, completions; then each: prompt length, length,
+// seed of u (uint64), tokens (int32); SHA-256 of all before. Refuses: files cut short, grown or altered, u without a seed.
 
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Ptp.Core.Formats;
+using Ptp.Core.Paper;
 
 namespace Ptp.Core.Training;
 
 /// <summary>A text that the teacher continued with known u.</summary>
 /// <param name="Tokens">Prompt and continuation.</param>
 /// <param name="PromptLength">Tokens of the prompt.</param>
-/// <param name="U">u of Tokens[PromptLength + g], [G * numbers per token].</param>
-public sealed record Completion(int[] Tokens, int PromptLength, float[] U);
+/// <param name="U">u of Tokens[PromptLength + g] under index g.</param>
+public sealed record Completion(int[] Tokens, int PromptLength, Auxiliaries U);
 
 /// <summary>Reads and writes completions.</summary>
 public static class CompletionFile
 {
     private const int HeaderSize = 24;
     private const int SumSize = 32;
-    private const int Version = 1;
+    private const int Version = 2;
+    private const int EntrySize = 16;
     private const long Largest = 1L << 31;
 
     private static ReadOnlySpan<byte> Magic => "PTPCOMPL"u8;
@@ -31,6 +33,7 @@ public static class CompletionFile
         using var memory = new MemoryStream();
         memory.Write(Magic);
         Span<byte> word = stackalloc byte[4];
+        Span<byte> seedWord = stackalloc byte[8];
         foreach (var value in (ReadOnlySpan<int>)[Version, vocabulary, numbersPerToken, completions.Count])
         {
             BinaryPrimitives.WriteInt32LittleEndian(word, value);
@@ -43,8 +46,11 @@ public static class CompletionFile
             memory.Write(word);
             BinaryPrimitives.WriteInt32LittleEndian(word, completion.Tokens.Length);
             memory.Write(word);
+            var seed = completion.U.Seed ?? throw new PtpException(
+                $"Write completions to {path}", "auxiliaries without a seed", "seeded ones", "Make them with Auxiliaries.FromSeed.");
+            BinaryPrimitives.WriteUInt64LittleEndian(seedWord, seed);
+            memory.Write(seedWord);
             memory.Write(MemoryMarshal.AsBytes<int>(completion.Tokens));
-            memory.Write(MemoryMarshal.AsBytes<float>(completion.U));
         }
 
         var body = memory.ToArray();
@@ -79,18 +85,15 @@ public static class CompletionFile
         var rest = body[HeaderSize..];
         while (completions.Count < header[3])
         {
-            var sizes = rest.Length >= 8 ? MemoryMarshal.Cast<byte, int>(rest[..8]) : default;
-            var whole = sizes.Length == 2 && sizes[0] > 0 && sizes[0] <= sizes[1]
-                && 8 + 4L * (sizes[1] + (sizes[1] - sizes[0]) * (long)numbersPerToken) <= rest.Length;
+            var sizes = rest.Length >= EntrySize ? MemoryMarshal.Cast<byte, int>(rest[..8]) : default;
+            var whole = sizes.Length == 2 && sizes[0] > 0 && sizes[0] <= sizes[1] && EntrySize + 4L * sizes[1] <= rest.Length;
             Guard.Require(whole, asked, "a completion that runs past the end", "whole completions", wayOut);
             var (prompt, length) = (sizes[0], sizes[1]);
-            var tokens = MemoryMarshal.Cast<byte, int>(rest.Slice(8, 4 * length)).ToArray();
-            var u = MemoryMarshal.Cast<byte, float>(
-                rest.Slice(8 + 4 * length, 4 * (length - prompt) * numbersPerToken)).ToArray();
-            Guard.Require(tokens.All(t => (uint)t < (uint)vocabulary) && u.All(x => x is >= 0 and < 1), asked,
-                "an id or a u out of range", $"ids below {vocabulary} and u in [0, 1)", wayOut);
-            completions.Add(new Completion(tokens, prompt, u));
-            rest = rest[(8 + 4 * length + 4 * u.Length)..];
+            var seed = BinaryPrimitives.ReadUInt64LittleEndian(rest[8..EntrySize]);
+            var tokens = MemoryMarshal.Cast<byte, int>(rest.Slice(EntrySize, 4 * length)).ToArray();
+            Guard.Require(tokens.All(t => (uint)t < (uint)vocabulary), asked, "an id out of range", $"ids below {vocabulary}", wayOut);
+            completions.Add(new Completion(tokens, prompt, Auxiliaries.FromSeed(seed, numbersPerToken)));
+            rest = rest[(EntrySize + 4 * length)..];
         }
 
         return completions;

@@ -20,11 +20,16 @@ public static class PtpAdapter
     /// <param name="folder">The adapter's folder.</param>
     /// <param name="baseModel">The model it was trained for.</param>
     /// <param name="fingerprint">That model's fingerprint, see ModelFolder.</param>
-    public static SlotModel Load(string folder, Transformer baseModel, string fingerprint)
+    /// <param name="rule">How u picks; null for the rule it was trained with. Slots that do not see u serve any rule.</param>
+    public static SlotModel Load(string folder, Transformer baseModel, string fingerprint, PickRule? rule = null)
     {
         var files = AdapterFolder.Read(folder);
         var manifest = files.Manifest;
         manifest.CheckBase(fingerprint);
+        var embedding = AuxiliaryEmbedding.Parse(manifest.Embedding);
+        Guard.Require(rule is null || rule.Name == manifest.PickRule || embedding is ConstantEmbedding, $"Load the adapter in {folder}",
+            $"the pick rule {rule?.Name}", $"{manifest.PickRule}, as its slots carry the numbers of that rule",
+            "Leave --pick-rule out, or distill an adapter for that rule.");
         var law = new SamplingOptions { Temperature = manifest.Temperature, TopK = manifest.TopK, TopP = manifest.TopP };
         var isStudent = manifest.Kind == AdapterManifest.Student;
         var network = isStudent
@@ -37,11 +42,11 @@ public static class PtpAdapter
             ? null
             : new GatedLora(network.Backend, network.Config, manifest.Rank, manifest.Scale, seed: 0);
         var sampler = manifest.SamplerHistory > 0
-            ? new SamplerHead(network, manifest.SamplerHistory, manifest.SamplerWidth, seed: 0)
+            ? new SamplerHead(network, manifest.SamplerHistory, manifest.SamplerWidth, seed: 0, manifest.SamplerDepth)
             : null;
         var ptp = new SlotModel(
-            network, lora, AuxiliaryEmbedding.Parse(manifest.Embedding), manifest.Slots, law,
-            PickRule.Parse(manifest.PickRule), seed: 0,
+            network, lora, embedding, manifest.Slots, law,
+            rule ?? PickRule.Parse(manifest.PickRule), seed: 0,
             manifest.SlotStart == AdapterManifest.LastToken ? SlotStart.LastToken : SlotStart.MeanToken,
             manifest.Reading == AdapterManifest.Categorical ? SlotReading.Categorical : SlotReading.OneHot, sampler)
         {
@@ -75,6 +80,7 @@ public static class PtpAdapter
             Reading = ptp.Reading == SlotReading.Categorical ? AdapterManifest.Categorical : AdapterManifest.OneHot,
             PickSoftness = ptp.Reading == SlotReading.Categorical ? ptp.PickSoftness : 0,
             SamplerHistory = ptp.Sampler?.History ?? 0,
+            SamplerDepth = ptp.Sampler?.Depth ?? 0,
             SamplerWidth = ptp.Sampler?.Width ?? 0,
             PickRule = ptp.Rule.Name,
             Temperature = ptp.Law.Temperature,

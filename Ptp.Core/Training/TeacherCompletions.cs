@@ -84,16 +84,7 @@ public static class TeacherCompletions
         }
 
         var texts = sampling.Run(jobs);
-        return [.. jobs.Select((job, i) =>
-        {
-            var u = new float[(texts[i].Length - job.Prompt.Length) * width];
-            for (var k = 0; k < u.Length; k++)
-            {
-                u[k] = job.U.At(k / width, k % width);
-            }
-
-            return new Completion(texts[i], job.Prompt.Length, u);
-        })];
+        return [.. jobs.Select((job, i) => new Completion(texts[i], job.Prompt.Length, job.U))];
     }
 
     /// <summary>Half the prompts begin a document, the others are cut from its middle.</summary>

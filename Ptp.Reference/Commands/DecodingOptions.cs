@@ -47,6 +47,10 @@ internal sealed class DecodingOptions(int maxNew, bool paying, bool always = fal
     private readonly Option<double?> _topP = Values.NumberOrNone(
         "--top-p", "Keep the likeliest tokens of this total probability, in (0, 1]. Default: the adapter's, else 0.9.");
 
+    private readonly Option<string?> _rule = Values.Text(
+        "--pick-rule", "How u picks a token: another rule, another text of the same law. Default: the adapter's, else inverse-cdf.",
+        PickRule.Forms);
+
     private readonly Option<bool> _otherLaw = Values.Switch(
         "--allow-other-law", "Decode under another law than the adapter was trained for: still exact, only slower.");
 
@@ -56,7 +60,7 @@ internal sealed class DecodingOptions(int maxNew, bool paying, bool always = fal
     public void AddTo(Command verb)
     {
         foreach (var option in (Option[])[
-            _model, _tokenizer, _adapter, _slots, _seed, _temperature, _topK, _topP, _otherLaw, _maxNew])
+            _model, _tokenizer, _adapter, _slots, _seed, _temperature, _topK, _topP, _rule, _otherLaw, _maxNew])
         {
             verb.Add(option);
         }
@@ -78,9 +82,11 @@ internal sealed class DecodingOptions(int maxNew, bool paying, bool always = fal
             TopK = call.Get(_topK) ?? manifest?.TopK ?? 0,
             TopP = call.Get(_topP) ?? manifest?.TopP ?? DefaultTopP,
         }.Validated();
+        var rule = call.Get(_rule) is { } name ? PickRule.Parse(name) : null;
         var model = ModelChoice.Load(call.Get(_model), call.Get(_tokenizer), backend);
         var decoding = new Decoding(model, law, call.Get(_seed), call.Get(_slots) ?? 0, call.Get(_maxNew))
         {
+            AskedRule = rule,
             AllowsOtherLaw = call.Get(_otherLaw),
             Pays = paying && call.Get(_slots) is null,
             AlwaysDrafts = always,
@@ -107,13 +113,16 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
     /// <summary>True to draft even where plain calls are faster.</summary>
     public bool AlwaysDrafts { get; init; }
 
+    /// <summary>The rule that was asked for, or null.</summary>
+    public PickRule? AskedRule { get; init; }
+
     /// <summary>How u picks a token.</summary>
-    public PickRule Rule => Adapter?.Rule ?? InverseCdf.Instance;
+    public PickRule Rule => AskedRule ?? Adapter?.Rule ?? InverseCdf.Instance;
 
     /// <summary>Slots that a draft has.</summary>
     public int DraftSlots => Adapter is null ? 0 : Slots == 0 ? Adapter.Slots : Slots;
 
-    /// <summary>The same with another adapter.</summary>
+    /// <summary>The same with another adapter, which picks by the same rule as the first.</summary>
     public Decoding With(string folder)
     {
         var manifest = Core.Formats.AdapterFolder.ReadManifest(folder);
@@ -136,7 +145,7 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
         return this with
         {
             AdapterFolder = folder,
-            Adapter = PtpAdapter.Load(folder, Model.Model, Model.Fingerprint),
+            Adapter = PtpAdapter.Load(folder, Model.Model, Model.Fingerprint, AskedRule ?? Adapter?.Rule),
         };
     }
 
@@ -217,6 +226,7 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
         json["device"] = backend.Name;
         json["slots"] = DraftSlots;
         json["draft_length"] = Adapter is null ? "none" : Pays ? "as pays" : "fixed";
+        json["pick_rule"] = Rule.Name;
         json["seed"] = Seed;
         json["temperature"] = Law.Temperature;
         json["top_k"] = Law.TopK;

@@ -39,6 +39,11 @@ internal sealed class DistillVerb : Verb
         "--temperature", "Temperature of the law to learn.", 0.7);
     private readonly Option<int> _topK = Values.Whole("--top-k", "Top-k of that law; 0 = all.", 0, int.MinValue);
     private readonly Option<double> _topP = Values.Number("--top-p", "Top-p of that law.", 0.9);
+    private readonly Option<string?> _rule = Values.Text(
+        "--pick-rule", "How u picks a token: inverse-cdf = one number, cells in id order (the paper); tree = one number per level "
+        + "of a tree over the ids; race:K = K numbers per level; gumbel = one number per id.",
+        PickRule.Forms, InverseCdf.Instance.Name);
+
     private readonly Option<int> _slots = Values.Whole("--slots", "Tokens the adapter drafts in one call.", 16, 1, 256);
     private readonly Option<string?> _kind = Values.Word(
         "--kind", "gated-lora = slots run through the base itself; student = through a small model of their own.",
@@ -64,6 +69,9 @@ internal sealed class DistillVerb : Verb
         "--sampler-history", "For categorical slots: earlier tokens that the sampler head reads; 0 = no such head.", 2, 0, 8);
 
     private readonly Option<int> _samplerWidth = Values.Whole("--sampler-width", "Width of the sampler head.", 1024, 1, 1 << 16);
+    private readonly Option<int> _samplerDepth = Values.Whole(
+        "--sampler-depth", "Blocks of the base that the latest token runs through before the sampler head reads it.", 1, 0, 1024);
+
     private readonly Option<double?> _softness = Values.NumberOrNone(
         "--pick-softness", "For categorical slots: how far their cells may be off when u picks from them, 0 = trust them. "
         + "Default: what is right most often, measured after the last step.");
@@ -98,7 +106,7 @@ internal sealed class DistillVerb : Verb
         _output.Required = true;
         foreach (var option in (Option[])[
             _model, _tokenizer, _corpus, _output, _completions, _count, _maxNew, _maxPrompt, _shares, _temperature, _topK,
-            _topP, _slots, _kind, _rank, _scale, _studentSize, _embedding, _start, _reading, _samplerHistory, _samplerWidth, _softness, _gamma, _continuation, _context, _rows, _steps,
+            _topP, _rule, _slots, _kind, _rank, _scale, _studentSize, _embedding, _start, _reading, _samplerHistory, _samplerWidth, _samplerDepth, _softness, _gamma, _continuation, _context, _rows, _steps,
             _rate, _warmUp, _checkpoint, _seed, _overwrite, _curve])
         {
             Add(option);
@@ -117,9 +125,10 @@ internal sealed class DistillVerb : Verb
             TopP = call.Get(_topP),
         }.Validated();
         var embedding = AuxiliaryEmbedding.Parse(call.Get(_embedding)!);
+        var rule = PickRule.Parse(call.Get(_rule)!);
         using var backend = call.Backend();
         var model = ModelChoice.Load(call.Get(_model), call.Get(_tokenizer), backend);
-        var completions = Completions(call, model, law);
+        var completions = Completions(call, model, law, rule);
         if (call.Cancellation.IsCancellationRequested)
         {
             call.Out.Note("Stopped; the completions made so far are kept, and the same command goes on from here.");
@@ -128,7 +137,7 @@ internal sealed class DistillVerb : Verb
 
         var ptp = DistillationRun.Resumes(folder)
             ? PtpAdapter.Load(folder, model.Model, model.Fingerprint)
-            : Fresh(call, model, embedding, law);
+            : Fresh(call, model, embedding, law, rule);
         var options = RunOptions(call, model, folder);
         call.Out.Note(Invariant(
             $"{backend.Name}; {completions.Count} completions; {ptp.Trained.Sum(p => (long)p.Value.Length) / 1e6:0.00} M parameters; {folder}"));
@@ -146,7 +155,7 @@ internal sealed class DistillVerb : Verb
         return complete ? ErrorOutput.Done : ErrorOutput.Stopped;
     }
 
-    private IReadOnlyList<Completion> Completions(Call call, ModelChoice model, SamplingOptions law)
+    private IReadOnlyList<Completion> Completions(Call call, ModelChoice model, SamplingOptions law, PickRule rule)
     {
         var corpus = CorpusFolder.Read(call.Get(_corpus)!);
         var shares = Values.Pairs("--share", call.Get(_shares) ?? []);
@@ -163,15 +172,15 @@ internal sealed class DistillVerb : Verb
             Law = law,
             Seed = call.Get(_seed),
         };
-        CheckRecord(options, model.Fingerprint);
+        CheckRecord(options, rule, model.Fingerprint);
         using var bar = new Progress(call.Out.Host, "completions");
         return TeacherCompletions.Make(
-            options, model.Model, InverseCdf.Instance, tokens,
+            options, model.Model, rule, tokens,
             (done, total) => bar.Report(done, total, Invariant($"{done * PerShard} completions")), call.Cancellation);
     }
 
     /// <summary>Shards do not say how they were made; the record beside them does.</summary>
-    private static void CheckRecord(TeacherCompletionOptions options, string fingerprint)
+    private static void CheckRecord(TeacherCompletionOptions options, PickRule rule, string fingerprint)
     {
         var record = new JsonObject
         {
@@ -179,6 +188,7 @@ internal sealed class DistillVerb : Verb
             ["temperature"] = options.Law.Temperature,
             ["top_k"] = options.Law.TopK,
             ["top_p"] = options.Law.TopP,
+            ["pick_rule"] = rule.Name,
             ["seed"] = options.Seed,
             ["max_new"] = options.MaxNewTokens,
             ["max_prompt"] = options.MaxPrompt,
@@ -193,7 +203,7 @@ internal sealed class DistillVerb : Verb
             $"Name another folder with --completions, or repeat the options in {RecordName}.");
     }
 
-    private SlotModel Fresh(Call call, ModelChoice model, AuxiliaryEmbedding embedding, SamplingOptions law)
+    private SlotModel Fresh(Call call, ModelChoice model, AuxiliaryEmbedding embedding, SamplingOptions law, PickRule rule)
     {
         var seed = call.Get(_seed);
         var config = model.Model.Config;
@@ -210,10 +220,10 @@ internal sealed class DistillVerb : Verb
         var start = call.Get(_start) == AdapterManifest.LastToken ? SlotStart.LastToken : SlotStart.MeanToken;
         var reading = call.Get(_reading) == AdapterManifest.Categorical ? SlotReading.Categorical : SlotReading.OneHot;
         var sampler = reading == SlotReading.Categorical && call.Get(_samplerHistory) > 0
-            ? new SamplerHead(network, call.Get(_samplerHistory), call.Get(_samplerWidth), seed)
+            ? new SamplerHead(network, call.Get(_samplerHistory), call.Get(_samplerWidth), seed, call.Get(_samplerDepth))
             : null;
         return new SlotModel(
-            network, lora, embedding, call.Get(_slots), law, InverseCdf.Instance, seed, start, reading, sampler);
+            network, lora, embedding, call.Get(_slots), law, rule, seed, start, reading, sampler);
     }
 
     private DistillationRunOptions RunOptions(Call call, ModelChoice model, string folder) => new()
@@ -254,6 +264,8 @@ internal sealed class DistillVerb : Verb
             ["reading"] = call.Get(_reading),
             ["sampler_history"] = call.Get(_samplerHistory),
             ["sampler_width"] = call.Get(_samplerWidth),
+            ["sampler_depth"] = call.Get(_samplerDepth),
+            ["pick_rule"] = call.Get(_rule),
             ["pick_softness"] = call.Get(_softness),
             ["slots"] = call.Get(_slots),
             ["gamma"] = options.Step.Gamma,

@@ -23,7 +23,8 @@ public sealed class ExactnessCase
     /// <summary>Draws the case of a seed and decodes it one token at a time.</summary>
     /// <param name="backend">Where its models live.</param>
     /// <param name="seed">Any word.</param>
-    public ExactnessCase(IBackend backend, ulong seed)
+    /// <param name="rule">How u picks; null for one that the seed chooses.</param>
+    public ExactnessCase(IBackend backend, ulong seed, PickRule? rule = null)
     {
         (Seed, _backend) = (seed, backend);
         _random = new RandomStream(seed, "exactness case");
@@ -36,11 +37,12 @@ public sealed class ExactnessCase
             TopP = Draw(s_topP),
         };
         Prompt = Ids(1 + _random.NextInt(Model.Config.MaxContext / 3));
-        U = Auxiliaries.FromSeed(_random.NextBits());
+        Rule = rule ?? AnyRule(new RandomStream(seed, "pick rule"));
+        U = Auxiliaries.FromSeed(_random.NextBits(), Rule.NumbersPerToken(vocabulary));
         Limits = new DecodeLimits(1 + _random.NextInt(40), Ids(_random.NextInt(3)));
         Slots = 1 + _random.NextInt(20);
         ExactFirst = _random.NextInt(2) == 0;
-        Expected = new Autoregressive(Model, Law, InverseCdf.Instance).Decode(Prompt, U, Limits);
+        Expected = new Autoregressive(Model, Law, Rule).Decode(Prompt, U, Limits);
     }
 
     /// <summary>What the case is a function of.</summary>
@@ -54,6 +56,9 @@ public sealed class ExactnessCase
 
     /// <summary>At least one token.</summary>
     public int[] Prompt { get; }
+
+    /// <summary>How u picks a token.</summary>
+    public PickRule Rule { get; }
 
     /// <summary>u_g of every generated token.</summary>
     public Auxiliaries U { get; }
@@ -77,7 +82,7 @@ public sealed class ExactnessCase
     {
         _watched = new WatchedDrafter(drafter);
         return new ErrorCorrectedDecoding(
-            Model, _watched, Law, InverseCdf.Instance, Slots, ExactFirst,
+            Model, _watched, Law, Rule, Slots, ExactFirst,
             allSlots ? null : Length(new RandomStream(Seed, "length")));
     }
 
@@ -216,7 +221,7 @@ public sealed class ExactnessCase
 
     /// <inheritdoc/>
     public override string ToString() =>
-        $"seed {Seed}: V {Model.Config.VocabularySize}, D {Model.Config.HiddenSize}, L {Model.Config.Layers}, {Law}, "
+        $"seed {Seed}: {Rule.Name}, V {Model.Config.VocabularySize}, D {Model.Config.HiddenSize}, L {Model.Config.Layers}, {Law}, "
         + $"prompt {Prompt.Length}, {Limits.MaxNewTokens} new, end [{List(Limits.EndTokens)}], {Slots} slots, "
         + $"first {(ExactFirst ? "exact" : "drafted")}";
 
@@ -239,7 +244,8 @@ public sealed class ExactnessCase
     private SlotModel Slotted(Transformer network, GatedLora? lora, RandomStream random, bool categorical = false)
     {
         var sampler = categorical && random.NextInt(3) > 0
-            ? new SamplerHead(network, 1 + random.NextInt(3), 1 + random.NextInt(20), random.NextBits())
+            ? new SamplerHead(
+                network, 1 + random.NextInt(3), 1 + random.NextInt(20), random.NextBits(), random.NextInt(network.Config.Layers + 1))
             : null;
         foreach (var weight in sampler?.Parameters ?? [])
         {
@@ -254,7 +260,7 @@ public sealed class ExactnessCase
             _ => "constant",
         });
         var ptp = new SlotModel(
-            network, lora, embedding, Slots, Law, InverseCdf.Instance, random.NextBits(),
+            network, lora, embedding, Slots, Law, Rule, random.NextBits(),
             random.NextInt(2) == 0 ? SlotStart.MeanToken : SlotStart.LastToken,
             categorical ? SlotReading.Categorical : SlotReading.OneHot, sampler)
         {
@@ -263,6 +269,15 @@ public sealed class ExactnessCase
         Initialise.Gaussian(ptp.Table, random, 1);
         return ptp;
     }
+
+    private static PickRule AnyRule(RandomStream random) => random.NextInt(6) switch
+    {
+        0 => TreePick.Instance,
+        1 => new RacePick(2 + random.NextInt(5)),
+        2 => new RacePick(0),
+        3 => new PermutedCdf(),
+        _ => InverseCdf.Instance,
+    };
 
     private int[] Ids(int count)
     {

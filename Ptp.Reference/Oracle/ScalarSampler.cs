@@ -6,15 +6,15 @@ namespace Ptp.Reference.Oracle;
 
 /// <summary>Weights of a sampler head, and the gradients of one pass in the same order.</summary>
 /// <param name="Norm">Gain before the hidden row's maps, [D].</param>
-/// <param name="TokenNorm">Gain before the tokens' maps, [D].</param>
+/// <param name="TokenNorms">Gains before the maps of the token 1, 2, ... places before, [D] each.</param>
 /// <param name="Gates">Of the hidden row, then of the token 1, 2, ... places before, [F * D] each.</param>
 /// <param name="Ups">Likewise.</param>
 /// <param name="Down">[D * F].</param>
-public sealed record ScalarSampler(double[] Norm, double[] TokenNorm, double[][] Gates, double[][] Ups, double[] Down)
+public sealed record ScalarSampler(double[] Norm, double[][] TokenNorms, double[][] Gates, double[][] Ups, double[] Down)
 {
     /// <summary>z, [R * D].</summary>
     /// <param name="hidden">h, [R * D].</param>
-    /// <param name="tokens">Vectors of the tokens 1, 2, ... places before each row, [R * D] each.</param>
+    /// <param name="tokens">Vectors, or hidden states behind a block, of the tokens 1, 2, ... places before each row, [R * D] each.</param>
     /// <param name="rows">R.</param>
     /// <param name="epsilon">Of the norms.</param>
     public double[] Forward(double[] hidden, double[][] tokens, int rows, double epsilon)
@@ -31,7 +31,7 @@ public sealed record ScalarSampler(double[] Norm, double[] TokenNorm, double[][]
         var (gate, up, inputs) = Parts(hidden, tokens, rows, epsilon);
         var (width, inner) = (Norm.Length, gate.Length / rows);
         var gradients = new ScalarSampler(
-            new double[width], new double[width], [.. Gates.Select(g => new double[g.Length])],
+            new double[width], [.. TokenNorms.Select(n => new double[width])], [.. Gates.Select(g => new double[g.Length])],
             [.. Ups.Select(u => new double[u.Length])], new double[Down.Length]);
         var (dInner, dGate, dUp) = (new double[rows * inner], new double[rows * inner], new double[rows * inner]);
         ScalarOps.LinearBackward(dZ, ScalarOps.SwiGlu(gate, up), Down, rows, inner, width, dInner, gradients.Down);
@@ -49,7 +49,7 @@ public sealed record ScalarSampler(double[] Norm, double[] TokenNorm, double[][]
             {
                 var unused = new double[rows * width];
                 ScalarOps.RmsNormBackward(
-                    dInput, tokens[i - 1], TokenNorm, rows, width, epsilon, unused, gradients.TokenNorm);
+                    dInput, tokens[i - 1], TokenNorms[i - 1], rows, width, epsilon, unused, gradients.TokenNorms[i - 1]);
             }
         }
 
@@ -68,7 +68,7 @@ public sealed record ScalarSampler(double[] Norm, double[] TokenNorm, double[][]
         var inner = Down.Length / width;
         var (gate, up) = (new double[rows * inner], new double[rows * inner]);
         double[][] inputs = [ScalarOps.RmsNorm(hidden, Norm, rows, width, epsilon),
-            .. tokens.Select(t => ScalarOps.RmsNorm(t, TokenNorm, rows, width, epsilon))];
+            .. tokens.Select((t, i) => ScalarOps.RmsNorm(t, TokenNorms[i], rows, width, epsilon))];
         for (var i = 0; i < inputs.Length; i++)
         {
             gate = ScalarOps.Add(gate, ScalarOps.Linear(inputs[i], Gates[i], rows, width, inner));

@@ -31,7 +31,7 @@ public abstract class DecoderContract : IDisposable
     {
         var drawn = new ExactnessCase(_backend, 1000 + (ulong)seed);
         var decoder = Decoder(drawn);
-        decoder.Decode([drawn.Prompt[0]], Auxiliaries.FromSeed(7), new DecodeLimits(5, []));
+        decoder.Decode([drawn.Prompt[0]], Auxiliaries.FromSeed(7, drawn.U.Width), new DecodeLimits(5, []));
         Holds(drawn, drawn.Difference(decoder));
     });
 
@@ -41,9 +41,10 @@ public abstract class DecoderContract : IDisposable
     {
         var drawn = new ExactnessCase(_backend, 2000 + (ulong)seed);
         var kept = seed % (drawn.Expected.Tokens.Length + 1);
-        var other = Auxiliaries.FromSeed((ulong)seed);
+        var width = drawn.U.Width;
+        var other = Auxiliaries.FromSeed((ulong)seed, width);
         var changed = Auxiliaries.FromValues(
-            [.. Enumerable.Range(0, 64).Select(g => g < kept ? drawn.U.At(g, 0) : other.At(g, 0))]);
+            [.. Enumerable.Range(0, 64 * width).Select(i => (i / width < kept ? drawn.U : other).At(i / width, i % width))], width);
         var decoded = Decoder(drawn).Decode(drawn.Prompt, changed, drawn.Limits);
         Assert.Equal(drawn.Expected.Tokens[..kept], decoded.Tokens[..kept]);
     });

@@ -4,7 +4,6 @@
 
 using Ptp.Core.Cpu;
 using Ptp.Core.Decoding;
-using Ptp.Core.Paper;
 using Ptp.Reference.Commands;
 using Xunit;
 
@@ -13,7 +12,7 @@ namespace Ptp.Tests.Exactness;
 public sealed class PlainDecoderTests : DecoderContract
 {
     protected override IDecoder Decoder(ExactnessCase drawn) =>
-        new Autoregressive(drawn.Model, drawn.Law, InverseCdf.Instance);
+        new Autoregressive(drawn.Model, drawn.Law, drawn.Rule);
 }
 
 public sealed class GatedDecoderTests : DecoderContract

@@ -36,7 +36,7 @@ internal sealed class FlawedDecoder(ExactnessCase owner, Flaw flaw) : IDecoder
         IReadOnlyList<int> prompt, Auxiliaries u, DecodeLimits limits, Func<Commitment, bool>? committed = null,
         CancellationToken cancellation = default)
     {
-        var session = new ModelSession(owner.Model, owner.Law, InverseCdf.Instance);
+        var session = new ModelSession(owner.Model, owner.Law, owner.Rule);
         var drafter = owner.Drafter(DrafterKind.Flaky);
         session.Start(prompt);
         var output = new List<int>();

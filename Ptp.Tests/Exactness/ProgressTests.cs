@@ -64,7 +64,7 @@ public sealed class ProgressTests : IDisposable
     [Fact]
     public void Rounds_equal_those_of_the_oracle() => Cases.RunSeeds(80, seed =>
     {
-        var drawn = new ExactnessCase(_backend, 7000 + (ulong)seed);
+        var drawn = new ExactnessCase(_backend, 7000 + (ulong)seed, InverseCdf.Instance);
         var session = new ModelSession(drawn.Model, drawn.Law, InverseCdf.Instance);
         var room = drawn.Model.Config.MaxContext - drawn.Prompt.Length;
         var most = Math.Min(drawn.Limits.MaxNewTokens, room);
@@ -102,7 +102,7 @@ public sealed class ProgressTests : IDisposable
     [Fact]
     public void Tokens_equal_those_of_the_model_in_double() => Cases.RunSeeds(25, seed =>
     {
-        var drawn = new ExactnessCase(_backend, 8000 + (ulong)seed);
+        var drawn = new ExactnessCase(_backend, 8000 + (ulong)seed, InverseCdf.Instance);
         var law = new ScalarLaw(drawn.Law.Temperature, drawn.Law.TopK, drawn.Law.TopP);
         var model = ScalarModels.Of(drawn.Model);
         int[] tokens = [.. drawn.Prompt];

@@ -31,6 +31,7 @@ public sealed class AdapterFolderTests : IDisposable
         PickSoftness = 0.125,
         SamplerHistory = 2,
         SamplerWidth = 512,
+        SamplerDepth = 1,
     };
 
     // 100 generated adapters.
@@ -46,6 +47,7 @@ public sealed class AdapterFolderTests : IDisposable
                 Slots = random.Next(1, 100),
                 Reading = seed % 4 == 0 ? AdapterManifest.Categorical : AdapterManifest.OneHot,
                 PickSoftness = seed % 4 == 0 ? random.NextDouble() : 0,
+                SamplerDepth = seed % 16 == 0 ? random.Next(0, 4) : 0,
                 SamplerHistory = seed % 8 == 0 ? random.Next(1, 9) : 0,
                 SamplerWidth = seed % 8 == 0 ? random.Next(1, 1000) : 0,
                 Scale = (random.NextDouble() * 10) - 5,
@@ -83,7 +85,8 @@ public sealed class AdapterFolderTests : IDisposable
     [InlineData("\"sampler_history\": 2", "\"sampler_history\": 9", "sampler_history")]
     [InlineData("\"sampler_width\": 512", "\"sampler_width\": 0", "sampler_width")]
     [InlineData("\"sampler_width\": 512", "\"sampler_width\": 2000000000", "sampler_width")]
-    [InlineData("\"inverse-cdf\"", "\"gumbel\"", "pick_rule")]
+    [InlineData("\"sampler_depth\": 1", "\"sampler_depth\": -1", "sampler_depth")]
+    [InlineData("\"inverse-cdf\"", "\"race:1\"", "pick_rule")]
     [InlineData("\"binary-float\"", "\"\"", "embedding")]
     [InlineData("\"0123456789abcdef\"", "\"\"", "base_fingerprint")]
     public void A_bad_manifest_is_refused_by_name(string good, string bad, string named)

@@ -186,7 +186,7 @@ public sealed class ScalarOpsTests
         var random = new Random(seed);
         var (rows, width, inner) = (3, 4, 5);
         var sampler = new ScalarSampler(
-            Normal(random, width), Normal(random, width), [Normal(random, inner * width), Normal(random, inner * width)],
+            Normal(random, width), [Normal(random, width)], [Normal(random, inner * width), Normal(random, inner * width)],
             [Normal(random, inner * width), Normal(random, inner * width)], Normal(random, width * inner));
         var (hidden, tokens) = (Normal(random, rows * width), Normal(random, rows * width));
         int[] targets = [0, 3, 1];
@@ -196,7 +196,7 @@ public sealed class ScalarOpsTests
         var gradients = sampler.Backward(dZ, hidden, [tokens], rows, 1e-5, dHidden);
         Holds("hidden", Loss, hidden, dHidden);
         Holds("norm", Loss, sampler.Norm, gradients.Norm);
-        Holds("token norm", Loss, sampler.TokenNorm, gradients.TokenNorm);
+        Holds("token norm", Loss, sampler.TokenNorms[0], gradients.TokenNorms[0]);
         Holds("gate of the row", Loss, sampler.Gates[0], gradients.Gates[0]);
         Holds("gate of the token", Loss, sampler.Gates[1], gradients.Gates[1]);
         Holds("up of the token", Loss, sampler.Ups[1], gradients.Ups[1]);

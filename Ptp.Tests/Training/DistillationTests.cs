@@ -24,6 +24,7 @@ public sealed class DistillationTests
         Student,
         Categorical,
         Sampler,
+        DeepSampler,
     }
 
     [Theory]
@@ -31,6 +32,7 @@ public sealed class DistillationTests
     [InlineData(Kind.Student)]
     [InlineData(Kind.Categorical)]
     [InlineData(Kind.Sampler)]
+    [InlineData(Kind.DeepSampler)]
     public void A_packed_pass_gives_the_bits_of_each_completion_alone(Kind kind)
     {
         for (var seed = 1UL; seed <= 40; seed++)
@@ -103,7 +105,7 @@ public sealed class DistillationTests
                 Assert.Equal(run.Start + slot - 1, batch.SlotPositions[row]);
                 Assert.Equal(text.Tokens[run.Start + slot], batch.Targets[row]);
                 Assert.Equal((float)Math.Pow(0.5, slot), batch.Weights[row]);
-                Assert.Equal(text.U[run.Start + slot - text.PromptLength], batch.U[row]);
+                Assert.Equal(text.U.At(run.Start + slot - text.PromptLength, 0), batch.U[row]);
             }
         }
 
@@ -131,7 +133,8 @@ public sealed class DistillationTests
                 var target = run.Start + slot + 1;
                 Assert.Equal(target - 1, batch.SlotPositions[row]);
                 Assert.Equal(text.Tokens[target], batch.Targets[row]);
-                Assert.Equal(text.U[target - 1 - text.PromptLength], batch.U[row]);
+                Assert.Equal(text.U.At(target - 1 - text.PromptLength, 0), batch.U[row]);
+                Assert.Equal(text.U.At(target - text.PromptLength, 0), batch.TargetU[row]);
                 Assert.Equal(text.Tokens[target], batch.Ids[batch.TargetPlaces[row]]);
                 Assert.Equal(text.Tokens[target - 1], earlier[0][row]);
                 Assert.Equal(text.Tokens[Math.Max(0, target - 2)], earlier[1][row]);
@@ -167,7 +170,7 @@ public sealed class DistillationTests
         {
             var u = Auxiliaries.FromSeed((ulong)i);
             int[] tokens = [3, .. plain.Decode([3], u, new DecodeLimits(3, [])).Tokens];
-            return new Completion(tokens, 1, [u.At(0, 0), u.At(1, 0), u.At(2, 0)]);
+            return new Completion(tokens, 1, u);
         }).ToArray();
         var ptp = new SlotModel(
             network, new GatedLora(s_backend, network.Config, 8, 1, 1), AuxiliaryEmbedding.Parse(embedding), 2, law,
@@ -212,8 +215,10 @@ public sealed class DistillationTests
             CompletionFile.Write(path, 30, 1, texts);
             var read = CompletionFile.Read(path, 30, 1);
             Assert.True(texts.Zip(read).All(p => p.First.Tokens.SequenceEqual(p.Second.Tokens)
-                && p.First.U.SequenceEqual(p.Second.U) && p.First.PromptLength == p.Second.PromptLength));
+                && p.First.U.Seed == p.Second.U.Seed && p.First.PromptLength == p.Second.PromptLength));
             Assert.Throws<PtpException>(() => CompletionFile.Read(path, 31, 1));
+            var given = Auxiliaries.FromValues([0.5f]);
+            Assert.Throws<PtpException>(() => CompletionFile.Write(path, 30, 1, [new Completion([1, 2], 1, given)]));
             var bytes = File.ReadAllBytes(path);
             var random = new RandomStream(9, "damage");
             for (var i = 0; i < 60; i++)
@@ -239,7 +244,7 @@ public sealed class DistillationTests
         for (var i = 0; i < 200; i++)
         {
             var u = new[] { (float)random.NextInt(1 << 20) / (1 << 20), (float)random.NextInt(1 << 20) / (1 << 20) };
-            texts.Add(new Completion(u[0] < 0.5f ? [4, 0, 1] : [4, 2, 3], 1, u));
+            texts.Add(new Completion(u[0] < 0.5f ? [4, 0, 1] : [4, 2, 3], 1, Auxiliaries.FromValues(u)));
         }
 
         var losses = new Dictionary<string, double>();
@@ -284,11 +289,13 @@ public sealed class DistillationTests
     {
         var network = Base(seed);
         var lora = kind == Kind.Student ? null : new GatedLora(s_backend, network.Config, 3, 0.7, seed);
-        var sampler = kind == Kind.Sampler ? new SamplerHead(network, 2, 12, seed) : null;
+        var sampler = kind is Kind.Sampler or Kind.DeepSampler
+            ? new SamplerHead(network, 2, 12, seed, kind == Kind.DeepSampler ? 1 : 0)
+            : null;
         var ptp = new SlotModel(
             network, lora, AuxiliaryEmbedding.Parse("fixed-point"), 5, s_law, InverseCdf.Instance, seed,
             seed % 2 == 0 ? SlotStart.LastToken : SlotStart.MeanToken,
-            kind is Kind.Categorical or Kind.Sampler ? SlotReading.Categorical : SlotReading.OneHot, sampler);
+            kind is Kind.Categorical or Kind.Sampler or Kind.DeepSampler ? SlotReading.Categorical : SlotReading.OneHot, sampler);
         var random = new RandomStream(seed, "weights of the test");
         foreach (var parameter in (lora?.Parameters ?? []).Concat(sampler?.Parameters ?? []))
         {
@@ -305,8 +312,7 @@ public sealed class DistillationTests
             var prompt = 1 + random.NextInt(5);
             var tokens = Enumerable.Range(0, prompt + 4 + random.NextInt(6)).Select(_ => random.NextInt(vocabulary));
             int[] ids = [.. tokens];
-            float[] u = [.. Enumerable.Range(0, ids.Length - prompt).Select(_ => random.NextInt(1 << 24) / 16777216f)];
-            return new Completion(ids, prompt, u);
+            return new Completion(ids, prompt, Auxiliaries.FromSeed(random.NextBits()));
         })];
 
     private static SlotRun[] Runs(RandomStream random, Completion[] texts, int slots, int shift = 0) =>
