@@ -133,14 +133,7 @@ public sealed partial class GpuBackend
     /// <inheritdoc/>
     public double CrossEntropy(Tensor logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights, bool gradient)
     {
-        Same(logits.Rows, targets.Length);
-        Same(weights.IsEmpty ? targets.Length : weights.Length, targets.Length);
-        foreach (var target in targets)
-        {
-            Guard.Require(target < logits.Columns, "Compute a cross-entropy", $"target {target}",
-                $"an id below {logits.Columns}, or a negative one to ignore the row", "Check the targets.");
-        }
-
+        CheckTargets(logits, targets, weights);
         var (rowWeights, onDevice) = RowWeights(weights, targets.Length);
         var results = _scope.Floats(1, CrossEntropyKernel.Parts * targets.Length);
         Run(logits.Rows, new CrossEntropyKernel
@@ -197,6 +190,67 @@ public sealed partial class GpuBackend
         }
 
         return loss;
+    }
+
+    /// <inheritdoc/>
+    public double ReverseDivergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient)
+    {
+        Same(logits, teacher);
+        Same(weights.IsEmpty ? logits.Rows : weights.Length, logits.Rows);
+        var (rowWeights, onDevice) = RowWeights(weights, logits.Rows);
+        var results = _scope.Floats(1, ReverseDivergenceKernel.Parts * logits.Rows);
+        Run(logits.Rows, new ReverseDivergenceKernel
+        {
+            X = View(logits),
+            Teacher = View(teacher),
+            Weights = onDevice,
+            Results = results,
+            Scale = scale,
+            Columns = logits.Columns,
+            Gradient = gradient ? 1 : 0,
+        });
+        var parts = new float[ReverseDivergenceKernel.Parts * logits.Rows];
+        _scope.Download(results, parts);
+        var loss = 0.0;
+        for (var row = 0; row < logits.Rows; row++)
+        {
+            var part = parts.AsSpan(ReverseDivergenceKernel.Parts * row, ReverseDivergenceKernel.Parts);
+            loss += rowWeights[row]
+                * (scale * (part[0] / part[4] + part[1] - part[3]) + Math.Log(part[2]) - Math.Log(part[4]));
+        }
+
+        return loss;
+    }
+
+    /// <inheritdoc/>
+    public double BinaryCrossEntropy(Tensor logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights, bool gradient)
+    {
+        CheckTargets(logits, targets, weights);
+        var (rowWeights, onDevice) = RowWeights(weights, logits.Rows);
+        var results = _scope.Floats(1, logits.Rows);
+        Run(logits.Rows, new BinaryCrossEntropyKernel
+        {
+            X = View(logits),
+            Targets = _scope.Ints(0, targets),
+            Weights = onDevice,
+            Results = results,
+            Columns = logits.Columns,
+            Gradient = gradient ? 1 : 0,
+        });
+        var losses = new float[logits.Rows];
+        _scope.Download(results, losses);
+        return losses.Zip(rowWeights).Sum(row => (double)row.First * row.Second);
+    }
+
+    private static void CheckTargets(Tensor logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights)
+    {
+        Same(logits.Rows, targets.Length);
+        Same(weights.IsEmpty ? targets.Length : weights.Length, targets.Length);
+        foreach (var target in targets)
+        {
+            Guard.Require(target < logits.Columns, "Compute a cross-entropy", $"target {target}",
+                $"an id below {logits.Columns}, or a negative one to ignore the row", "Check the targets.");
+        }
     }
 
     private (float[] Host, ArrayView<float> Device) RowWeights(ReadOnlySpan<float> weights, int rows)

@@ -205,21 +205,23 @@ public sealed class Tape(IBackend backend)
     }
 
     /// <summary>Weighted sum of -log softmax(logits)[target]; if recorded, logits become their own gradient.</summary>
-    public double CrossEntropy(Variable logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights)
-    {
-        var loss = backend.CrossEntropy(logits.Value, targets, weights, Recording);
-        if (Recording)
-        {
-            logits.Gradient = logits.Value;
-        }
+    public double CrossEntropy(Variable logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights) =>
+        Loss(logits, backend.CrossEntropy(logits.Value, targets, weights, Recording));
 
-        return loss;
-    }
+    /// <summary>Weighted sum of sum_v softplus(x_v) - x_target; if recorded, logits become their own gradient.</summary>
+    public double BinaryCrossEntropy(Variable logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights) =>
+        Loss(logits, backend.BinaryCrossEntropy(logits.Value, targets, weights, Recording));
 
     /// <summary>Weighted sum of KL(softmax(scale * teacher) || softmax(scale * logits)); if recorded, logits become their own gradient.</summary>
-    public double Divergence(Variable logits, Tensor teacher, float scale, ReadOnlySpan<float> weights)
+    public double Divergence(Variable logits, Tensor teacher, float scale, ReadOnlySpan<float> weights) =>
+        Loss(logits, backend.Divergence(logits.Value, teacher, scale, weights, Recording));
+
+    /// <summary>Weighted sum of KL(softmax(scale * logits) || softmax(scale * teacher)); if recorded, logits become their own gradient.</summary>
+    public double ReverseDivergence(Variable logits, Tensor teacher, float scale, ReadOnlySpan<float> weights) =>
+        Loss(logits, backend.ReverseDivergence(logits.Value, teacher, scale, weights, Recording));
+
+    private double Loss(Variable logits, double loss)
     {
-        var loss = backend.Divergence(logits.Value, teacher, scale, weights, Recording);
         if (Recording)
         {
             logits.Gradient = logits.Value;

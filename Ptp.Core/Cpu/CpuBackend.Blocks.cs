@@ -111,7 +111,16 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <inheritdoc/>
-    public double CrossEntropy(Tensor logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights, bool gradient)
+    public double CrossEntropy(Tensor logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights, bool gradient) =>
+        CrossEntropy(&RowKernels.CrossEntropy, logits, targets, weights, gradient);
+
+    /// <inheritdoc/>
+    public double BinaryCrossEntropy(Tensor logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights, bool gradient) =>
+        CrossEntropy(&RowKernels.BinaryCrossEntropy, logits, targets, weights, gradient);
+
+    private double CrossEntropy(
+        delegate*<RowKernels.Loss*, CpuPool, void> kernel, Tensor logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights,
+        bool gradient)
     {
         Same(logits.Rows, targets.Length);
         Same(weights.IsEmpty ? targets.Length : weights.Length, targets.Length);
@@ -124,7 +133,7 @@ public sealed unsafe partial class CpuBackend
         fixed (int* target = targets)
         fixed (float* weight = weights)
         {
-            return Loss(&RowKernels.CrossEntropy, new RowKernels.Loss
+            return Loss(kernel, new RowKernels.Loss
             {
                 Logits = logits.Pointer,
                 Targets = target,
@@ -137,13 +146,22 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <inheritdoc/>
-    public double Divergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient)
+    public double Divergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient) =>
+        Divergence(&RowKernels.Divergence, logits, teacher, scale, weights, gradient);
+
+    /// <inheritdoc/>
+    public double ReverseDivergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient) =>
+        Divergence(&RowKernels.ReverseDivergence, logits, teacher, scale, weights, gradient);
+
+    private double Divergence(
+        delegate*<RowKernels.Loss*, CpuPool, void> kernel, Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights,
+        bool gradient)
     {
         Same(logits, teacher);
         Same(weights.IsEmpty ? logits.Rows : weights.Length, logits.Rows);
         fixed (float* weight = weights)
         {
-            return Loss(&RowKernels.Divergence, new RowKernels.Loss
+            return Loss(kernel, new RowKernels.Loss
             {
                 Logits = logits.Pointer,
                 Teacher = teacher.Pointer,

@@ -75,6 +75,10 @@ internal static unsafe class RowKernels
 
     public static void CrossEntropy(Loss* job, CpuPool pool) => pool.Run(Tasks(job->Rows), &CrossEntropyTask, job);
 
+    public static void ReverseDivergence(Loss* job, CpuPool pool) => pool.Run(Tasks(job->Rows), &ReverseDivergenceTask, job);
+
+    public static void BinaryCrossEntropy(Loss* job, CpuPool pool) => pool.Run(Tasks(job->Rows), &BinaryCrossEntropyTask, job);
+
     public static void Divergence(Loss* job, CpuPool pool) => pool.Run(Tasks(job->Rows), &DivergenceTask, job);
 
     public static void AdamW(Optimiser* job, CpuPool pool) => pool.Run(Chunks(job->Length), &AdamWTask, job);
@@ -281,6 +285,32 @@ internal static unsafe class RowKernels
             job->Losses[row] = Softmax.DivergenceRow(
                 job->Logits + first, job->Teacher + first, job->Columns, job->Scale,
                 job->Weights == null ? 1f : job->Weights[row], job->Gradient, scratch);
+        }
+    }
+
+    private static void ReverseDivergenceTask(void* context, int task)
+    {
+        var job = (Loss*)context;
+        var end = Math.Min(job->Rows, (task + 1) * RowChunk);
+        var scratch = Scratch.First(2 * job->Columns);
+        for (var row = task * RowChunk; row < end; row++)
+        {
+            var first = (nint)row * job->Columns;
+            job->Losses[row] = LossRows.ReverseDivergence(
+                job->Logits + first, job->Teacher + first, job->Columns, job->Scale,
+                job->Weights == null ? 1f : job->Weights[row], job->Gradient, scratch);
+        }
+    }
+
+    private static void BinaryCrossEntropyTask(void* context, int task)
+    {
+        var job = (Loss*)context;
+        var end = Math.Min(job->Rows, (task + 1) * RowChunk);
+        for (var row = task * RowChunk; row < end; row++)
+        {
+            job->Losses[row] = LossRows.BinaryCrossEntropy(
+                job->Logits + (nint)row * job->Columns, job->Columns, job->Targets[row],
+                job->Weights == null ? 1f : job->Weights[row], job->Gradient);
         }
     }
 

@@ -1,6 +1,7 @@
 // Distillation (PTP sections 3.1 to 3.3) over teacher completions with known u, many completions in one pass: pass 1 runs the
 // context through the base into a cache, pass 2 all slots, each seeing its own context prefix and its own earlier slots.
 //   O-PTP: L = - sum_k w_k log P_theta(t_k | t_<i, u_i..u_k);   C-PTP: L = sum_k w_k KL(Q_k || P_theta(. | t_<i, u_i..u_{k-1}))
+// and the other losses of section 3.1 by name; tokens may come from the base, from a dataset or from the slots themselves (3.2).
 // Refuses: gradients into a gated base.
 
 using Ptp.Core.Autograd;
@@ -11,9 +12,47 @@ using Ptp.Core.Training;
 
 namespace Ptp.Core.Paper;
 
+/// <summary>What a slot is taught by.</summary>
+public enum DistillationLoss
+{
+    /// <summary>-log P(t): the token (O-PTP; for C-PTP the hard form).</summary>
+    CrossEntropy,
+
+    /// <summary>The token, each entry of the vocabulary by its own yes or no. O-PTP only.</summary>
+    BinaryCrossEntropy,
+
+    /// <summary>KL(Q || P), the base's law at its temperature. C-PTP only.</summary>
+    Divergence,
+
+    /// <summary>KL(P || Q). C-PTP only.</summary>
+    ReverseDivergence,
+}
+
+/// <summary>Whose tokens the slots learn on (PTP section 3.2): any sequence will do whose tokens are possible under the base.</summary>
+public enum ProposalSource
+{
+    /// <summary>The texts given to the trainer: the base's own completions, or a dataset.</summary>
+    Given,
+
+    /// <summary>Their beginnings, continued by the slots as they are now.</summary>
+    Student,
+}
+
 /// <summary>Sizes and weights of a distillation step.</summary>
 public sealed record DistillationOptions
 {
+    /// <summary>What a slot is taught by; null = cross-entropy for O-PTP, forward divergence for C-PTP.</summary>
+    public DistillationLoss? Loss { get; init; }
+
+    /// <summary>Whose tokens.</summary>
+    public ProposalSource Proposals { get; init; }
+
+    /// <summary>
+    /// b of Beta(b, b): u is drawn anew inside its token's cell at every step (1 = uniform). Null: the u that made the text. Tokens that
+    /// did not come from known u, such as a dataset's, need it.
+    /// </summary>
+    public double? InferredU { get; init; }
+
     /// <summary>Tokens of context per step.</summary>
     public int ContextTokens { get; init; } = 640;
 
@@ -42,10 +81,12 @@ public sealed class Distillation
     private readonly SlotModel _ptp;
     private readonly IReadOnlyList<Completion> _completions;
     private readonly DistillationOptions _options;
+    private readonly DistillationLoss _loss;
     private readonly LearningRate _rate;
     private readonly Tape _context;
     private readonly Tape _slots;
     private readonly KvCache? _cache;
+    private Tensor? _known; // [S, D], hidden states of the last pass's context
     private Tensor? _teacher; // [R, V], logits of the base where a slot predicts a law
 
     /// <summary>A trainer; the adapter (or the whole student) becomes trainable, a gated base stays frozen.</summary>
@@ -56,6 +97,15 @@ public sealed class Distillation
         Guard.Require(completions.Count > 0, "Distill", "no completions", "at least one", "Make completions first.");
         Guard.Require(options is { ContextTokens: > 0, SlotRows: > 0, Gamma: > 0 and <= 1, Continuation: > 0 and <= 1 },
             "Distill", $"{options}", "positive sizes, gamma and continuation in (0, 1]", "Correct the options.");
+        _loss = options.Loss ?? (ptp.Reading == SlotReading.Categorical ? DistillationLoss.Divergence : DistillationLoss.CrossEntropy);
+        Guard.Require(ptp.Reading == SlotReading.Categorical ? _loss != DistillationLoss.BinaryCrossEntropy
+            : _loss is DistillationLoss.CrossEntropy or DistillationLoss.BinaryCrossEntropy, "Distill",
+            $"{_loss} for {ptp.Reading} slots", "a token's loss for one-hot slots, a law's or cross-entropy for categorical ones",
+            "Correct the loss.");
+        Guard.Require(options.InferredU is null || ptp.SharesBase, "Distill", "inferred u in a student of its own",
+            "a gated adapter, whose base gives the laws", "Use texts with their u.");
+        Guard.Require(options.Proposals == ProposalSource.Given || (options.InferredU is not null && ptp.Sampler is null), "Distill",
+            "the student's own texts", "inferred u, and slots without a sampler head", "Set InferredU, or use given texts.");
         (_ptp, _completions, _options, _rate) = (ptp, completions, options, rate);
         ptp.Network.SetTrainable(!ptp.SharesBase);
         foreach (var parameter in ptp.Trained)
@@ -78,9 +128,14 @@ public sealed class Distillation
     public StepReport Step()
     {
         var step = Optimiser.StepsTaken + 1;
-        var batch = DistillationBatch.Draw(
-            _completions, _ptp, _options, new RandomStream(_options.Seed, $"starts of step {step}"), SureSlots);
-        var (loss, weight) = Loss(batch);
+        var random = new RandomStream(_options.Seed, $"starts of step {step}");
+        var batch = DistillationBatch.Draw(_completions, _ptp, _options, random, SureSlots);
+        if (_options.Proposals == ProposalSource.Student)
+        {
+            batch = Continued(batch, random);
+        }
+
+        var (loss, weight) = Loss(batch, random);
         Backward();
         var rate = _rate.At(step);
         var norm = Optimiser.Step(rate, 1 / weight);
@@ -88,13 +143,20 @@ public sealed class Distillation
     }
 
     /// <summary>Weighted loss of a batch and the sum of its weights; gradients are recorded, not yet taken.</summary>
-    public (double Loss, double Weight) Loss(DistillationBatch batch)
+    /// <param name="batch">Texts and runs.</param>
+    /// <param name="noise">Places u in its cells if it is inferred.</param>
+    public (double Loss, double Weight) Loss(DistillationBatch batch, RandomStream noise)
     {
-        var logits = Logits(batch);
-        var loss = _teacher is null
-            ? _slots.CrossEntropy(logits, batch.Targets, batch.Weights)
-            : _slots.Divergence(logits, _teacher, (float)(1 / Math.Max(ColdestLaw, _ptp.Law.Temperature)), batch.Weights);
-        return (loss, batch.Weights.Sum(w => (double)w));
+        var logits = Logits(batch, noise);
+        var scale = (float)(1 / Math.Max(ColdestLaw, _ptp.Law.Temperature));
+        var loss = _loss switch
+        {
+            DistillationLoss.CrossEntropy => _slots.CrossEntropy(logits, batch.Targets, batch.Weights),
+            DistillationLoss.BinaryCrossEntropy => _slots.BinaryCrossEntropy(logits, batch.Targets, batch.Weights),
+            DistillationLoss.Divergence => _slots.Divergence(logits, _teacher!, scale, batch.Weights),
+            _ => _slots.ReverseDivergence(logits, _teacher!, scale, batch.Weights),
+        };
+        return (loss, Math.Max(1e-9, batch.Weights.Sum(w => (double)w)));
     }
 
     /// <summary>Replays the gradients of the last <see cref="Loss"/>.</summary>
@@ -102,8 +164,14 @@ public sealed class Distillation
 
     /// <summary>The <see cref="SlotModel.PickSoftness"/> with which categorical slots are right most often, given the true tokens before.</summary>
     /// <param name="batches">Batches of fresh starts to measure it on.</param>
+    /// <remarks>Texts without their own u cannot tell; the softness then stays what it was.</remarks>
     public double BestSoftness(int batches)
     {
+        if (_options.InferredU is not null)
+        {
+            return _ptp.PickSoftness;
+        }
+
         double[] candidates = [0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3];
         var right = new long[candidates.Length];
         var law = new float[_ptp.Network.Config.VocabularySize];
@@ -129,11 +197,102 @@ public sealed class Distillation
     }
 
     /// <summary>Logits of all slots, [R, V].</summary>
-    internal Variable Logits(DistillationBatch batch) =>
-        _cache is not null ? GatedLogits(batch) : StudentLogits(batch);
+    internal Variable Logits(DistillationBatch batch, RandomStream? noise = null) =>
+        _cache is not null ? GatedLogits(batch, noise) : StudentLogits(batch);
+
+    /// <summary>The texts of a batch, cut at the starts of its runs and continued by the slots from random u.</summary>
+    private DistillationBatch Continued(DistillationBatch batch, RandomStream random)
+    {
+        Numbers(random, batch.U);
+        var slots = Logits(batch).Value;
+        var exact = _ptp.Shift > 0 ? BaseLogits([.. batch.Runs.Select(run => batch.Place(run) - 1)]) : null;
+        var (texts, runs) = (new List<Completion>(), new List<SlotRun>());
+        var (row, room, width) = (0, _options.ContextTokens, _ptp.NumbersPerToken);
+        foreach (var (index, run) in batch.Runs.Index())
+        {
+            var tokens = batch.Text(run.Text).AsSpan(0, run.Start).ToArray().ToList();
+            if (exact is not null)
+            {
+                tokens.Add(Picked(exact.Slice(index, 1), batch.U.AsSpan(row * width, width))); // its law is the base's own
+            }
+
+            for (var slot = 0; slot < run.Count; slot++, row++)
+            {
+                // A categorical slot's token is picked by the u that the next one carries. A one-hot slot's is drawn from what it
+                // holds for possible, with fresh numbers: its likeliest token alone would teach it to repeat itself.
+                var picks = _ptp.Shift > 0 && slot + 1 < run.Count
+                    ? batch.U.AsSpan((row + 1) * width, width)
+                    : Numbers(random, new float[width]);
+                tokens.Add(Picked(slots.Slice(row, 1), picks));
+            }
+
+            if (tokens.Count <= room)
+            {
+                room -= tokens.Count;
+                runs.Add(run with { Text = texts.Count });
+                texts.Add(new Completion([.. tokens], run.Start, Auxiliaries.FromSeed(0, width)));
+            }
+        }
+
+        return new DistillationBatch(texts, runs, width, _options.Gamma, _ptp.Shift);
+    }
+
+    private static Span<float> Numbers(RandomStream random, Span<float> u)
+    {
+        foreach (ref var number in u)
+        {
+            number = random.NextInt(Cell.Grid) * (1f / Cell.Grid);
+        }
+
+        return u;
+    }
+
+    private int Picked(Tensor logits, ReadOnlySpan<float> u)
+    {
+        var law = new float[logits.Columns];
+        _slots.Backend.Download(logits, law);
+        new LogitsTransform(_ptp.Law, law.Length).ToLaw(law, law);
+        return _ptp.Rule.Pick(u, law);
+    }
+
+    /// <summary>Logits of the base behind places of the context of the last pass, [R, V].</summary>
+    private Tensor BaseLogits(int[] places)
+    {
+        var hidden = _context.Empty(places.Length, _known!.Columns, needsGradient: false);
+        _context.Backend.Embedding(_known, places, hidden.Value);
+        return _ptp.Network.Logits(_context, hidden).Value;
+    }
+
+    /// <summary>
+    /// Puts every u of a batch into the cell of its token under the base's law. A run ends, by weight, where a token is impossible.
+    /// </summary>
+    private void InferU(DistillationBatch batch, double beta, RandomStream noise)
+    {
+        int[] places = [.. batch.TargetPlaces.Select(place => place - _ptp.Shift - 1)];
+        var logits = BaseLogits(places);
+        var law = new float[logits.Columns];
+        var transform = new LogitsTransform(_ptp.Law, law.Length);
+        var (row, width) = (0, _ptp.NumbersPerToken);
+        foreach (var run in batch.Runs)
+        {
+            var possible = true;
+            for (var slot = 0; slot < run.Count; slot++, row++)
+            {
+                _context.Backend.Download(logits.Slice(row, 1), law);
+                transform.ToLaw(law, law);
+                var u = batch.U.AsSpan(row * width, width);
+                possible &= _ptp.Rule.TryDraw(batch.Ids[places[row] + 1], law, noise, beta, u);
+                if (!possible)
+                {
+                    u.Clear();
+                    batch.Weights[row] = 0;
+                }
+            }
+        }
+    }
 
     /// <summary>Base rows fill the cache without gradient; gated slots read it.</summary>
-    private Variable GatedLogits(DistillationBatch batch)
+    private Variable GatedLogits(DistillationBatch batch, RandomStream? noise)
     {
         var network = _ptp.Network;
         var context = batch.Ids.Length;
@@ -145,7 +304,13 @@ public sealed class Distillation
         var depth = _ptp.Sampler?.Depth ?? 0;
         var early = network.Blocks(_context, tokens, call, layers: ..depth);
         var known = network.Blocks(_context, early, call, layers: depth..);
-        _teacher = _ptp.Reading == SlotReading.Categorical ? Teacher(known.Value, batch) : null;
+        var learnsLaws = _loss is DistillationLoss.Divergence or DistillationLoss.ReverseDivergence;
+        _known = known.Value;
+        _teacher = learnsLaws ? BaseLogits([.. batch.TargetPlaces.Select(place => place - 1)]) : null;
+        if (_options.InferredU is { } beta && noise is not null)
+        {
+            InferU(batch, beta, noise);
+        }
 
         _slots.Reset();
         var x = _slots.Empty(batch.Targets.Length, network.Config.HiddenSize);
@@ -164,10 +329,6 @@ public sealed class Distillation
         tape.Backend.Embedding(context, [.. batch.TargetPlaces.Select(place => place - 1)], rows.Value);
         return rows;
     }
-
-    /// <summary>The base's logits of the tokens that slots predict, [R, V], from hidden states of the context, [S, D].</summary>
-    private Tensor Teacher(Tensor context, DistillationBatch batch) =>
-        _ptp.Network.Logits(_context, Before(_context, context, batch)).Value;
 
     /// <summary>A student learns from context rows too, so both kinds of rows share one recorded pass.</summary>
     private Variable StudentLogits(DistillationBatch batch)

@@ -75,6 +75,12 @@ public sealed class DistillationBatch
     /// <summary>Completions.</summary>
     public IReadOnlyList<SlotRun> Runs { get; }
 
+    /// <summary>Tokens of a text.</summary>
+    public int[] Text(int index) => Ids.AsSpan(_textStarts[index], _textLengths[index]).ToArray();
+
+    /// <summary>Where the first token whose u a run carries stands among <see cref="Ids"/>.</summary>
+    public int Place(SlotRun run) => _textStarts[run.Text] + run.Start;
+
     /// <summary>Positions of slots, [R].</summary>
     public int[] SlotPositions { get; }
 

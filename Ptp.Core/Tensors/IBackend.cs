@@ -125,6 +125,23 @@ public interface IBackend : IDisposable
     /// <param name="gradient">True to replace logits by d loss / d logits.</param>
     double Divergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient);
 
+    /// <summary>As <see cref="Divergence"/>, the other way round: sum of weights[r] * KL(p[r] || q[r]), reverse KL.</summary>
+    /// <param name="logits">[R, V]; overwritten by the gradient if <paramref name="gradient"/>.</param>
+    /// <param name="teacher">[R, V], a constant.</param>
+    /// <param name="scale">1 / temperature of both laws.</param>
+    /// <param name="weights">Row weights, [R]; empty = all one.</param>
+    /// <param name="gradient">True to replace logits by d loss / d logits.</param>
+    double ReverseDivergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient);
+
+    /// <summary>
+    /// Sum over rows of weights[r] * (sum_v softplus(x[r, v]) - x[r, targets[r]]): each token of the vocabulary its own yes or no.
+    /// </summary>
+    /// <param name="logits">[R, V]; overwritten by the gradient if <paramref name="gradient"/>.</param>
+    /// <param name="targets">Ids, [R]; negative = ignored.</param>
+    /// <param name="weights">Row weights, [R]; empty = all one.</param>
+    /// <param name="gradient">True to replace logits by d loss / d logits.</param>
+    double BinaryCrossEntropy(Tensor logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights, bool gradient);
+
     /// <summary>y = a + b, same shapes.</summary>
     void Add(Tensor a, Tensor b, Tensor y);
 

@@ -71,6 +71,30 @@ public static class TeacherCompletions
         return all;
     }
 
+    /// <summary>Pieces of the documents themselves instead of completions: tokens without a u of their own, which must be inferred.</summary>
+    /// <param name="options">Number (shards times completions), sizes and seed; the folder is not used.</param>
+    /// <param name="config">For the context and the token that begins a text.</param>
+    /// <param name="rule">Whose numbers are to be inferred.</param>
+    /// <param name="corpora">Training documents as tokens, with their shares.</param>
+    public static IReadOnlyList<Completion> FromDataset(
+        TeacherCompletionOptions options, TransformerConfig config, PickRule rule, IReadOnlyList<WeightedDocuments> corpora)
+    {
+        var random = new RandomStream(options.Seed, "pieces of the dataset");
+        var longest = options with { MaxPrompt = Math.Min(config.MaxContext - 1, options.MaxPrompt + options.MaxNewTokens) };
+        var none = Auxiliaries.FromSeed(0, rule.NumbersPerToken(config.VocabularySize));
+        var pieces = new List<Completion>();
+        while (pieces.Count < options.Shards * options.PerShard)
+        {
+            var tokens = Prompt(longest, config, corpora, random);
+            if (tokens.Length > 1)
+            {
+                pieces.Add(new Completion(tokens, 1 + random.NextInt(Math.Min(options.MaxPrompt, tokens.Length - 1)), none));
+            }
+        }
+
+        return pieces;
+    }
+
     private static Completion[] Shard(
         TeacherCompletionOptions options, Transformer model, BatchedSampling sampling,
         IReadOnlyList<WeightedDocuments> corpora, int width, int shard)

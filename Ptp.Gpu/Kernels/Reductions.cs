@@ -127,6 +127,69 @@ internal struct DivergenceKernel : IElementKernel
     }
 }
 
+/// <summary>As <see cref="DivergenceKernel"/> for KL(softmax(s x) || softmax(s t)): gap is sum p (x - t), the gradient s p (a - sum p a).</summary>
+internal struct ReverseDivergenceKernel : IElementKernel
+{
+    public const int Parts = DivergenceKernel.Parts;
+    public ArrayView<float> X, Teacher, Weights, Results;
+    public float Scale;
+    public int Columns, Gradient;
+
+    public readonly void Element(int index)
+    {
+        var first = index * Columns;
+        var teacherMax = SoftmaxKernel.Maximum(Teacher, first, Columns);
+        var max = SoftmaxKernel.Maximum(X, first, Columns);
+        var (teacherSum, sum, gap) = (0f, 0f, 0f);
+        for (var i = first; i < first + Columns; i++)
+        {
+            var p = DeviceMath.Exp((X[i] - max) * Scale);
+            teacherSum += DeviceMath.Exp((Teacher[i] - teacherMax) * Scale);
+            sum += p;
+            gap += p * (X[i] - Teacher[i]);
+        }
+
+        Results[Parts * index] = gap;
+        Results[Parts * index + 1] = teacherMax;
+        Results[Parts * index + 2] = teacherSum;
+        Results[Parts * index + 3] = max;
+        Results[Parts * index + 4] = sum;
+        var weight = Weights[index] * Scale * Scale / sum;
+        for (var i = first; Gradient != 0 && i < first + Columns; i++)
+        {
+            X[i] = weight * DeviceMath.Exp((X[i] - max) * Scale) * (X[i] - Teacher[i] - (gap / sum));
+        }
+    }
+}
+
+/// <summary>Per row sum_v softplus(x_v) - x_target, before its weight; and weight (sigmoid(x) - onehot) in place of x if asked.</summary>
+internal struct BinaryCrossEntropyKernel : IElementKernel
+{
+    public ArrayView<float> X, Weights, Results;
+    public ArrayView<int> Targets;
+    public int Columns, Gradient;
+
+    public readonly void Element(int index)
+    {
+        var first = index * Columns;
+        var target = Targets[index];
+        var ignored = target < 0 || Weights[index] == 0f;
+        var loss = ignored ? 0f : -X[first + target];
+        for (var i = first; i < first + Columns; i++)
+        {
+            var x = X[i];
+            var e = DeviceMath.Exp(x < 0f ? x : -x);
+            loss += ignored ? 0f : (x > 0f ? x : 0f) + DeviceMath.Log1p(e);
+            if (Gradient != 0)
+            {
+                X[i] = ignored ? 0f : Weights[index] * (((x >= 0f ? 1f : e) / (1f + e)) - (i == first + target ? 1f : 0f));
+            }
+        }
+
+        Results[index] = loss;
+    }
+}
+
 /// <summary>partial[j] = sum of floats (or of their squares) 256 j to 256 (j + 1).</summary>
 internal struct PartialSumKernel : IElementKernel
 {

@@ -20,6 +20,17 @@ internal sealed class DistillVerb : Verb
 {
     private const int PerShard = 64;
     private const string RecordName = "completions.json";
+    private const string Teacher = "teacher";
+    private const string Dataset = "dataset";
+    private const string Student = "student";
+    private static readonly Dictionary<string, DistillationLoss> s_losses = new()
+    {
+        ["ce"] = DistillationLoss.CrossEntropy,
+        ["bce"] = DistillationLoss.BinaryCrossEntropy,
+        ["kl"] = DistillationLoss.Divergence,
+        ["kl-reverse"] = DistillationLoss.ReverseDivergence,
+    };
+
     private readonly Option<string?> _model = Values.Text(
         "--model", "Base model; it stays as it is. Default: models/base.", "FOLDER");
     private readonly Option<string?> _tokenizer = Values.Text(
@@ -76,6 +87,18 @@ internal sealed class DistillVerb : Verb
         "--pick-softness", "For categorical slots: how far their cells may be off when u picks from them, 0 = trust them. "
         + "Default: what is right most often, measured after the last step.");
 
+    private readonly Option<string?> _loss = Values.Word(
+        "--loss", "What a slot is taught by: ce = its token; bce = each token of the vocabulary a yes or no (one-hot only); kl, kl-reverse = "
+        + "the base's law (categorical only); auto = ce for one-hot, kl for categorical.", ["auto", .. s_losses.Keys], "auto");
+
+    private readonly Option<string?> _proposals = Values.Word(
+        "--proposals", "Whose tokens: the base's completions; the corpus itself; or the student's own continuations. The last two "
+        + "infer u from the base's laws.", [Teacher, Dataset, Student], Teacher);
+
+    private readonly Option<double?> _beta = Values.NumberOrNone(
+        "--beta", "Draw u anew at every step inside its token's cell, at a place of law Beta(b, b); 1 = uniform. Default: the u that "
+        + "made the completion, or 1 where there is none.");
+
     private readonly Option<double> _gamma = Values.Number("--gamma", "Weight of slot l is gamma^l.", 1);
     private readonly Option<double> _continuation = Values.Number(
         "--continuation", "Chance that a draft goes on after its second slot: late slots cost time as often as they count.", 0.6);
@@ -106,7 +129,7 @@ internal sealed class DistillVerb : Verb
         _output.Required = true;
         foreach (var option in (Option[])[
             _model, _tokenizer, _corpus, _output, _completions, _count, _maxNew, _maxPrompt, _shares, _temperature, _topK,
-            _topP, _rule, _slots, _kind, _rank, _scale, _studentSize, _embedding, _start, _reading, _samplerHistory, _samplerWidth, _samplerDepth, _softness, _gamma, _continuation, _context, _rows, _steps,
+            _topP, _rule, _slots, _kind, _rank, _scale, _studentSize, _embedding, _start, _reading, _samplerHistory, _samplerWidth, _samplerDepth, _softness, _loss, _proposals, _beta, _gamma, _continuation, _context, _rows, _steps,
             _rate, _warmUp, _checkpoint, _seed, _overwrite, _curve])
         {
             Add(option);
@@ -172,6 +195,11 @@ internal sealed class DistillVerb : Verb
             Law = law,
             Seed = call.Get(_seed),
         };
+        if (call.Get(_proposals) == Dataset)
+        {
+            return TeacherCompletions.FromDataset(options, model.Model.Config, rule, tokens);
+        }
+
         CheckRecord(options, rule, model.Fingerprint);
         using var bar = new Progress(call.Out.Host, "completions");
         return TeacherCompletions.Make(
@@ -245,6 +273,9 @@ internal sealed class DistillVerb : Verb
             Gamma = call.Get(_gamma),
             Continuation = call.Get(_continuation),
             Seed = call.Get(_seed),
+            Loss = s_losses.TryGetValue(call.Get(_loss)!, out var loss) ? loss : null,
+            Proposals = call.Get(_proposals) == Student ? ProposalSource.Student : ProposalSource.Given,
+            InferredU = call.Get(_beta) ?? (call.Get(_proposals) == Teacher ? null : 1),
         },
         PickSoftness = call.Get(_softness),
         CheckpointEvery = call.Get(_checkpoint),
@@ -264,6 +295,9 @@ internal sealed class DistillVerb : Verb
             ["reading"] = call.Get(_reading),
             ["sampler_history"] = call.Get(_samplerHistory),
             ["sampler_width"] = call.Get(_samplerWidth),
+            ["loss"] = call.Get(_loss),
+            ["proposals"] = call.Get(_proposals),
+            ["beta"] = options.Step.InferredU,
             ["sampler_depth"] = call.Get(_samplerDepth),
             ["pick_rule"] = call.Get(_rule),
             ["pick_softness"] = call.Get(_softness),

@@ -319,6 +319,50 @@ public static partial class ScalarOps
         }
     }
 
+    /// <summary>sum_r w_r KL(softmax(scale x_r) || softmax(scale t_r)), the other way round.</summary>
+    public static double ReverseDivergence(double[] logits, double[] teacher, double scale, double[] weights, int columns) =>
+        Divergence(teacher, logits, scale, weights, columns);
+
+    /// <summary>dLogits_j += dLoss w scale p_j (log p_j - log q_j - KL(p || q)).</summary>
+    public static void ReverseDivergenceBackward(
+        double dLoss, double[] logits, double[] teacher, double scale, double[] weights, int columns, double[] dLogits)
+    {
+        var (p, q) = (Softmax(Scaled(logits, scale), weights.Length, columns), Softmax(Scaled(teacher, scale), weights.Length, columns));
+        for (var r = 0; r < weights.Length; r++)
+        {
+            var row = Enumerable.Range(r * columns, columns).ToArray();
+            var divergence = row.Sum(i => p[i] * (Math.Log(p[i]) - Math.Log(q[i])));
+            foreach (var i in row)
+            {
+                dLogits[i] += dLoss * weights[r] * scale * p[i] * (Math.Log(p[i]) - Math.Log(q[i]) - divergence);
+            }
+        }
+    }
+
+    /// <summary>sum_r w_r (sum_v log(1 + exp(x_rv)) - x_r,target): one yes or no per token of the vocabulary.</summary>
+    public static double BinaryCrossEntropy(double[] logits, int[] targets, double[] weights, int columns)
+    {
+        var loss = 0.0;
+        for (var i = 0; i < logits.Length; i++)
+        {
+            var (r, hit) = (i / columns, i % columns == targets[i / columns] ? 1 : 0);
+            loss += targets[r] == Ignored ? 0 : weights[r] * (Math.Max(logits[i], 0) + Math.Log(1 + Math.Exp(-Math.Abs(logits[i]))) - hit * logits[i]);
+        }
+
+        return loss;
+    }
+
+    /// <summary>dLogits += dLoss w (sigmoid(x) - one-hot of the target).</summary>
+    public static void BinaryCrossEntropyBackward(
+        double dLoss, double[] logits, int[] targets, double[] weights, int columns, double[] dLogits)
+    {
+        for (var i = 0; i < logits.Length; i++)
+        {
+            var (r, hit) = (i / columns, i % columns == targets[i / columns] ? 1 : 0);
+            dLogits[i] += targets[r] == Ignored ? 0 : dLoss * weights[r] * (1 / (1 + Math.Exp(-logits[i])) - hit);
+        }
+    }
+
     private static double[] Scaled(double[] x, double scale) => [.. x.Select(value => value * scale)];
 
     private static double Share(int[] targets, double[]? weights, int r)

@@ -192,6 +192,18 @@ public abstract partial class BackendContract
             b.Divergence(logits, Part(b, second, start, count, width), 1.4f, [], true);
             return Get(b, logits);
         });
+        yield return new RowOp($"ReverseDivergence {width}", rows, (b, start, count) =>
+        {
+            var logits = Part(b, first, start, count, width);
+            b.ReverseDivergence(logits, Part(b, second, start, count, width), 1.4f, [], true);
+            return Get(b, logits);
+        });
+        yield return new RowOp($"BinaryCrossEntropy {width}", rows, (b, start, count) =>
+        {
+            var logits = Part(b, first, start, count, width);
+            b.BinaryCrossEntropy(logits, ids.AsSpan(start, count), [], true);
+            return Get(b, logits);
+        });
         yield return new RowOp($"Embedding {width}", rows, (b, start, count) =>
         {
             var result = b.Allocate(count, width);

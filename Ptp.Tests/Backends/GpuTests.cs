@@ -147,7 +147,11 @@ public sealed class GpuTests(GpuFixture fixture) : IClassFixture<GpuFixture>
         var (rows, vocabulary) = (c.Size(6), c.Size(20));
         var logits = c.Tensor(rows, vocabulary);
         c.Backend.Divergence(logits, c.Tensor(rows, vocabulary), 1.3f, seed % 2 == 0 ? [] : c.Floats(rows), gradient: true);
-        return [logits];
+        var reverse = c.Tensor(rows, vocabulary);
+        c.Backend.ReverseDivergence(reverse, c.Tensor(rows, vocabulary), 1.3f, seed % 2 == 0 ? [] : c.Floats(rows), gradient: true);
+        var binary = c.Tensor(rows, vocabulary);
+        c.Backend.BinaryCrossEntropy(binary, [.. Enumerable.Range(0, rows).Select(r => r % vocabulary)], c.Floats(rows), gradient: true);
+        return [logits, reverse, binary];
     });
 
     [Seeds(10)]

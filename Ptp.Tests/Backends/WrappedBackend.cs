@@ -68,6 +68,12 @@ internal class WrappedBackend(IBackend inner) : IBackend
     public double CrossEntropy(Tensor logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights, bool gradient) =>
         inner.CrossEntropy(logits, targets, weights, gradient);
 
+    public double ReverseDivergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient) =>
+        inner.ReverseDivergence(logits, teacher, scale, weights, gradient);
+
+    public double BinaryCrossEntropy(Tensor logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights, bool gradient) =>
+        inner.BinaryCrossEntropy(logits, targets, weights, gradient);
+
     public double Divergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient) =>
         inner.Divergence(logits, teacher, scale, weights, gradient);
 

@@ -181,6 +181,22 @@ public sealed class ScalarOpsTests
     }
 
     [Seeds(20)]
+    public void Reverse_divergence_and_binary_cross_entropy_backward(int seed)
+    {
+        var random = new Random(seed);
+        var (logits, teacher) = (Normal(random, 3 * 5), Normal(random, 3 * 5));
+        double[] weights = [0.5, 7, 0];
+        var dLogits = new double[logits.Length];
+        ScalarOps.ReverseDivergenceBackward(1.7, logits, teacher, 1.4, weights, 5, dLogits);
+        Holds("dLogits", () => 1.7 * ScalarOps.ReverseDivergence(logits, teacher, 1.4, weights, 5), logits, dLogits);
+
+        int[] targets = [4, ScalarOps.Ignored, 0];
+        dLogits.AsSpan().Clear();
+        ScalarOps.BinaryCrossEntropyBackward(1.7, logits, targets, weights, 5, dLogits);
+        Holds("dLogits", () => 1.7 * ScalarOps.BinaryCrossEntropy(logits, targets, weights, 5), logits, dLogits);
+    }
+
+    [Seeds(20)]
     public void Sampler_backward(int seed)
     {
         var random = new Random(seed);

@@ -1,0 +1,96 @@
+// Two more losses of a row, beside those in Softmax: reverse KL, KL(softmax(s x) || softmax(s t)), and binary cross-entropy,
+//   sum_v softplus(x_v) - x_target: every token of the vocabulary its own yes or no (PTP section 3.1).
+// Refuses: nothing; shapes are checked by the backend. Sums depend on the length only.
+
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Ptp.Core.Cpu;
+
+internal static unsafe class LossRows
+{
+    private const int Run = 64; // factors of a product of 1 + e <= 2 each: far from a float's end
+
+    /// <summary>weight * KL(p || q), p = softmax(scale * x), q = softmax(scale * teacher); x becomes its gradient if asked.</summary>
+    /// <param name="x">Logits, [V].</param>
+    /// <param name="teacher">Logits, [V].</param>
+    /// <param name="length">V.</param>
+    /// <param name="scale">1 / temperature.</param>
+    /// <param name="weight">Factor.</param>
+    /// <param name="gradient">True to replace x.</param>
+    /// <param name="scratch">[2 V].</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static double ReverseDivergence(
+        float* x, float* teacher, int length, float scale, float weight, bool gradient, float* scratch)
+    {
+        var p = scratch;
+        var q = scratch + length;
+        new Span<float>(x, length).CopyTo(new Span<float>(p, length));
+        new Span<float>(teacher, length).CopyTo(new Span<float>(q, length));
+        var pSum = Softmax.ExpShifted(p, length, scale, out var max);
+        var qSum = Softmax.ExpShifted(q, length, scale, out var teacherMax);
+        Softmax.ScaleBy(p, length, 1f / pSum);
+
+        // log p_j - log q_j = s (x_j - t_j) - constant; the constant falls out of the gradient s p_j (a_j - sum p a), a = s (x - t).
+        var (i, sums) = (0, Vector256<float>.Zero);
+        for (; i + 8 <= length; i += 8)
+        {
+            sums += Vector256.Load(p + i) * (Vector256.Load(x + i) - Vector256.Load(teacher + i));
+        }
+
+        var gap = (double)Vector256.Sum(sums);
+        for (; i < length; i++)
+        {
+            gap += p[i] * (x[i] - teacher[i]);
+        }
+
+        for (i = 0; gradient && i < length; i++)
+        {
+            x[i] = weight * scale * p[i] * (scale * (x[i] - teacher[i] - (float)gap));
+        }
+
+        return weight * (scale * (gap - max + teacherMax) - Math.Log(pSum) + Math.Log(qSum));
+    }
+
+    /// <summary>weight * (sum_v softplus(x_v) - x_target); x becomes weight * (sigmoid(x) - onehot) if asked.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static double BinaryCrossEntropy(float* x, int length, int target, float weight, bool gradient)
+    {
+        if (target < 0 || weight == 0f)
+        {
+            if (gradient)
+            {
+                new Span<float>(x, length).Clear();
+            }
+
+            return 0;
+        }
+
+        var loss = -(double)x[target];
+        for (var start = 0; start < length; start += Run)
+        {
+            // softplus(x) = max(x, 0) + log(1 + exp(-|x|)): one logarithm for a run of factors.
+            var (positive, product) = (0f, 1f);
+            var end = Math.Min(length, start + Run);
+            for (var i = start; i < end; i++)
+            {
+                var e = FastMath.Exp(-MathF.Abs(x[i]));
+                positive += MathF.Max(x[i], 0f);
+                product *= 1f + e;
+                if (gradient)
+                {
+                    x[i] = weight * ((x[i] >= 0 ? 1f : e) / (1f + e));
+                }
+            }
+
+            loss += positive + Math.Log(product);
+        }
+
+        if (gradient)
+        {
+            x[target] -= weight;
+        }
+
+        return weight * loss;
+    }
+}
