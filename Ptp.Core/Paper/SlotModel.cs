@@ -1,7 +1,7 @@
 // A network with auxiliary slots (PTP section 2.1): rows that carry u instead of a token, run through the base with gated
 // LoRA (one network, one cache) or through a separate student. How they are laid out and read is the reading:
 //   one-hot: slot l carries u_{g+l} and predicts t_{g+l};   categorical: slot l carries u_{g+l} and predicts the law of t_{g+l+1}
-// Refuses: an adapter without a base, a sampler head on one-hot slots.
+// Refuses: a sampler head on one-hot slots.
 
 using Ptp.Core.Autograd;
 using Ptp.Core.Decoding;
@@ -58,8 +58,6 @@ public sealed class SlotModel
             "The paper uses 16.");
         Guard.Require(reading == SlotReading.Categorical || sampler is null, "Make a PTP model",
             "a sampler head on one-hot slots", "categorical slots", "One-hot slots are read by argmax alone.");
-        Guard.Require(reading == SlotReading.OneHot || lora is not null, "Make a PTP model",
-            "categorical slots in a student of its own", "gated slots", "Use a gated LoRA, or one-hot slots.");
         (Network, Lora, Embedding, Slots, Start) = (network, lora, embedding, slots, start);
         (Reading, Sampler) = (reading, sampler);
         (Law, Rule) = (law.Validated(), rule);

@@ -169,7 +169,7 @@ public sealed class SamplerHeadTests : IDisposable
             model, adapter, new FixedPointEmbedding(), 4, SamplingOptions.Greedy, InverseCdf.Instance, 1, SlotStart.LastToken,
             reading, reading == SlotReading.OneHot ? new SamplerHead(model, 2, 8, 1) : null);
         Assert.Throws<PtpException>(() => Make(lora, SlotReading.OneHot));
-        Assert.Throws<PtpException>(() => Make(null, SlotReading.Categorical));
+        Assert.Throws<PtpException>(() => Make(null, SlotReading.Categorical).NewDrafter());
         Assert.Throws<PtpException>(() => new CategoricalDrafter(new SlotModel(
             model, lora, new FixedPointEmbedding(), 4, SamplingOptions.Greedy, InverseCdf.Instance, 1)));
     }
