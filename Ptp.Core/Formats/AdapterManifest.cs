@@ -123,10 +123,9 @@ public sealed record AdapterManifest
         Require(!string.IsNullOrWhiteSpace(Embedding), asked, "embedding", Embedding, "the name of an embedding");
         Require(SlotStart is MeanToken or LastToken, asked, "slot_start", SlotStart, $"{MeanToken} or {LastToken}");
         Require(Reading is OneHot or Categorical, asked, "reading", Reading, $"{OneHot} or {Categorical}");
-        Require(Reading == OneHot || Kind == GatedLora, asked, "reading", Reading, $"{OneHot} in a {Student}");
         Require(PickSoftness is >= 0 and <= 10, asked, "pick_softness", Guard.Text(PickSoftness), "a number from 0 to 10");
-        Require(SamplerHistory is >= 0 and <= 8 && (SamplerHistory == 0 || Reading == Categorical), asked, "sampler_history",
-            Text(SamplerHistory), $"a number from 0 to 8, and 0 for {OneHot} slots");
+        Require(SamplerHistory is >= 0 and <= 8 && (SamplerHistory == 0 || (Reading == Categorical && Kind == GatedLora)), asked,
+            "sampler_history", Text(SamplerHistory), $"a number from 0 to 8, and 0 for {OneHot} slots or a {Student}");
         Require(SamplerHistory == 0 ? SamplerWidth == 0 : SamplerWidth is >= 1 and <= 1 << 16, asked, "sampler_width",
             Text(SamplerWidth), "a number from 1 to 65536, or 0 without a sampler head");
         Require(SamplerDepth is >= 0 and <= 1 << 10 && (SamplerDepth == 0 || SamplerHistory > 0), asked, "sampler_depth",

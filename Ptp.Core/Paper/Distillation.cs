@@ -102,6 +102,8 @@ public sealed class Distillation
             : _loss is DistillationLoss.CrossEntropy or DistillationLoss.BinaryCrossEntropy, "Distill",
             $"{_loss} for {ptp.Reading} slots", "a token's loss for one-hot slots, a law's or cross-entropy for categorical ones",
             "Correct the loss.");
+        Guard.Require(ptp.SharesBase || _loss is DistillationLoss.CrossEntropy or DistillationLoss.BinaryCrossEntropy, "Distill",
+            $"{_loss} in a student of its own", "a token's loss: its teacher's laws are not at hand", "Use CrossEntropy, or a gated adapter.");
         Guard.Require(options.InferredU is null || ptp.SharesBase, "Distill", "inferred u in a student of its own",
             "a gated adapter, whose base gives the laws", "Use texts with their u.");
         Guard.Require(options.Proposals == ProposalSource.Given || (options.InferredU is not null && ptp.Sampler is null), "Distill",

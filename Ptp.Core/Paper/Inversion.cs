@@ -20,8 +20,8 @@ public sealed record SplitTexts(IReadOnlyList<int[]> Texts, IReadOnlyList<int> S
     /// <summary>Predicted tokens of all texts, P.</summary>
     public int Count => Enumerable.Range(0, Texts.Count).Sum(Predicted);
 
-    /// <summary>Positions of the predicted tokens' predecessors, text by text, [P]: where a slot stands.</summary>
-    internal IEnumerable<(int Text, int Slot)> Tokens()
+    /// <summary>The predicted tokens, text by text, [P]: which text, and how many tokens behind its split.</summary>
+    public IEnumerable<(int Text, int Slot)> Tokens()
     {
         for (var text = 0; text < Texts.Count; text++)
         {

@@ -1,0 +1,118 @@
+// The models that studies of trips share: an autoregressive base, O-PTP, C-PTP and independent slots distilled from it with equal
+// work, C-PTP trained by inversion without it; all of one size, each trained once per folder.
+// Refuses: nothing; sizes are fixed so that studies compare.
+
+using Ptp.Core.Decoding;
+using Ptp.Core.Model;
+using Ptp.Core.Paper;
+using Ptp.Core.Training;
+
+namespace Ptp.Reference.Studies;
+
+/// <summary>Models of trips.</summary>
+internal sealed class TripModels(StudySpace space)
+{
+    /// <summary>Zones of a trip.</summary>
+    public const int Length = 40;
+
+    /// <summary>N, slots.</summary>
+    public const int Slots = 16;
+
+    private const int BaseSteps = 3000;
+    private const int SlotSteps = 6000;
+    private const int Texts = 20_000;
+    private IReadOnlyList<Completion>? _completions;
+    private Transformer? _base;
+
+    /// <summary>Sizes: 0.8 M parameters.</summary>
+    public static TransformerConfig Config { get; } = new TransformerConfig
+    {
+        VocabularySize = TripLanguage.Vocabulary,
+        HiddenSize = 128,
+        IntermediateSize = 344,
+        Layers = 4,
+        Heads = 4,
+        KeyValueHeads = 4,
+        MaxContext = 64,
+        TieEmbeddings = false,
+    }.Validated();
+
+    /// <summary>The sampling law: the model's own.</summary>
+    public static SamplingOptions Law { get; } = new() { Temperature = 1 };
+
+    /// <summary>Trips that never enter training.</summary>
+    public static int[][] HeldOut(int count) => Trips(count, "held-out trips");
+
+    /// <summary>The autoregressive base.</summary>
+    public Transformer Base => _base ??= space.Network("base", Config, space.Steps(BaseSteps), model =>
+    {
+        var batches = new PackedBatches(
+            [new WeightedDocuments("trips", [.. Trips(Texts, "training trips").Select(t => t[1..])], 1)], TripLanguage.Begin, 1);
+        var trainer = new LanguageModelTrainer(
+            model, batches, new AdamWOptions(), new LearningRate { Peak = 2e-3, WarmUp = 50, Steps = space.Steps(BaseSteps), FinalFraction = 0.05 }, 1024);
+        return trainer.Step;
+    });
+
+    /// <summary>Slots distilled from the base's own trips, in a network of their own that begins as the base's copy.</summary>
+    /// <param name="reading">O-PTP or C-PTP.</param>
+    /// <param name="embedding">How u enters a slot; "constant" for independent slots.</param>
+    public SlotModel Distilled(SlotReading reading, string embedding)
+    {
+        var name = $"{(reading == SlotReading.OneHot ? "one-hot" : "categorical")}-{embedding.Replace(':', '-')}";
+        return space.Slots(name, Base, () => Make(Copy(Base), reading, embedding), space.Steps(SlotSteps), ptp => new Distillation(
+            ptp, Completions(), new DistillationOptions { ContextTokens = 512, SlotRows = 768, Loss = DistillationLoss.CrossEntropy },
+            new AdamWOptions { WeightDecay = 0.01 }, Rate(SlotSteps)).Step);
+    }
+
+    /// <summary>C-PTP from the data alone.</summary>
+    /// <param name="embedding">How u enters a slot.</param>
+    public SlotModel Inverse(string embedding) => space.Slots(
+        $"inverse-{embedding}", Base, () => Make(new Transformer(space.Backend, Config, 2), SlotReading.Categorical, embedding),
+        space.Steps(SlotSteps), ptp => new InverseAutoregressiveTraining(
+            ptp, Trips(Texts, "training trips"), new InverseTrainingOptions { Rows = 1280, Horizon = Slots }, new AdamWOptions { WeightDecay = 0.01 },
+            Rate(SlotSteps)).Step);
+
+    private LearningRate Rate(int steps) => new() { Peak = 2e-3, WarmUp = 100, Steps = space.Steps(steps), FinalFraction = 0.03 };
+
+    private static SlotModel Make(Transformer network, SlotReading reading, string embedding) => new(
+        network, null, AuxiliaryEmbedding.Parse(embedding), Slots, Law, InverseCdf.Instance, 1, SlotStart.MeanToken, reading);
+
+    private Transformer Copy(Transformer model)
+    {
+        var copy = new Transformer(space.Backend, Config, 1);
+        foreach (var (from, to) in model.Parameters.Zip(copy.Parameters))
+        {
+            space.Backend.Copy(from.Value, to.Value);
+            to.Changed();
+        }
+
+        return copy;
+    }
+
+    /// <summary>The base's own trips with the u that wrote them.</summary>
+    private IReadOnlyList<Completion> Completions()
+    {
+        if (_completions is null)
+        {
+            const int Batch = 250;
+            var sampling = new BatchedSampling(Base, Law, InverseCdf.Instance, Batch);
+            var texts = new List<Completion>();
+            for (var first = 0; first < Texts * Math.Min(1, space.Effort * 2); first += Batch)
+            {
+                SamplingJob[] jobs = [.. Enumerable.Range(first, Batch).Select(i =>
+                    new SamplingJob([TripLanguage.Begin], Auxiliaries.FromSeed((ulong)i), Length))];
+                texts.AddRange(sampling.Run(jobs).Zip(jobs, (tokens, job) => new Completion(tokens, 1, job.U)));
+            }
+
+            _completions = texts;
+        }
+
+        return _completions;
+    }
+
+    private static int[][] Trips(int count, string stream)
+    {
+        var random = new RandomStream(1, stream);
+        return [.. Enumerable.Range(0, count).Select(_ => TripLanguage.Trip(random, Length))];
+    }
+}
