@@ -2,7 +2,6 @@
 // One more pass of the base model over the text, after decoding, so that showing a text costs its decoding nothing. Rows do not
 // depend on their call, so these are the laws that verified it, to the bit. Refuses: a text that u does not pick.
 
-using System.Text.Json.Nodes;
 using Ptp.Core;
 using Ptp.Core.Decoding;
 using Ptp.Core.Paper;
@@ -35,8 +34,8 @@ internal static class PickReplay
     {
         int[] tokens = [.. rounds.SelectMany(r => r.Tokens)];
         var facts = new PickFacts[tokens.Length];
-        var rejected = rounds.SelectMany(r => Enumerable.Range(0, r.Draft.Length).Where(j => r.FateOf(j) == Fate.Rejected)
-            .Select(j => (At: r.Start + j, Token: r.Draft[j]))).ToDictionary(r => r.At, r => r.Token);
+        var rejected = rounds.SelectMany(r => Enumerable.Range(0, r.Tokens.Length).Where(r.Rejects)
+            .Select(i => (At: r.Start + i, Token: r.Draft[i]))).ToDictionary(r => r.At, r => r.Token);
         var session = new ModelSession(decoding.Model.Model, decoding.Law, decoding.Rule);
         var u = decoding.U();
         session.Start(prompt);
@@ -60,48 +59,6 @@ internal static class PickReplay
         }
 
         return facts;
-    }
-
-    /// <summary>Rounds with their facts, for scripts.</summary>
-    public static JsonArray Json(IReadOnlyList<ShownRound> rounds, PickFacts[] facts, TokenNames names) => new([.. rounds.Select(round =>
-        new JsonObject
-        {
-            ["start"] = round.Start,
-            ["verified"] = round.Verified,
-            ["correct"] = round.Correct,
-            ["draft"] = new JsonArray([.. round.Draft.Select((id, j) => (JsonNode)new JsonObject
-            {
-                ["id"] = id,
-                ["text"] = names.Of(id),
-                ["fate"] = Word(round.FateOf(j)),
-            })]),
-            ["committed"] = new JsonArray([.. round.Tokens.Select((id, i) => Committed(id, names, round.OriginOf(i), facts[round.Start + i]))]),
-        })]);
-
-    /// <summary>An origin or fate as people and scripts read it.</summary>
-    public static string Word<T>(T value)
-        where T : struct, Enum => value.ToString().ToLowerInvariant();
-
-    private static JsonNode Committed(int id, TokenNames names, Origin origin, PickFacts facts)
-    {
-        var json = new JsonObject
-        {
-            ["id"] = id,
-            ["text"] = names.Of(id),
-            ["origin"] = Word(origin),
-            ["u"] = facts.U is { } u ? Output.Number(u) : null,
-        };
-        Add(json, facts.Picked);
-        json["rejected"] = facts.Rejected is { } rejected ? Add([], rejected) : null;
-        return json;
-    }
-
-    private static JsonObject Add(JsonObject json, Share share)
-    {
-        json["probability"] = Output.Number(share.Probability);
-        json["left"] = share.Cell is { } cell ? Output.Number(cell.Left) : null;
-        json["right"] = share.Cell is { } same ? Output.Number(same.Right) : null;
-        return json;
     }
 
     private static Share Of(PickRule rule, int token, ReadOnlySpan<float> law) =>

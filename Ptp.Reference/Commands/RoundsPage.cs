@@ -51,7 +51,7 @@ internal static class RoundsPage
                 new XElement(s_html + "title", title), new XElement(s_html + "style", RoundsStyle.Css)),
             "\n",
             new XElement(
-                s_html + "body", new XElement(s_html + "h1", title), "\n", Facts(head), "\n", Legend(), "\n", rows, "\n",
+                s_html + "body", new XElement(s_html + "h1", title), "\n", Facts(head), "\n", Legend(rounds, facts), "\n", rows, "\n",
                 Element("h2", "", "Text"),
                 Element(
                     "p", "text", Element("span", "prompt", NotEmpty(TokenNames.Visible(head.Prompt, keepLines: true))),
@@ -62,8 +62,8 @@ internal static class RoundsPage
     private static XElement Facts(PageHead head)
     {
         var (stats, list) = (head.Stats, new XElement(s_html + "dl"));
-        void Add(string name, string value) =>
-            list.Add(Element("div", "", Element("dt", "", name), new XElement(s_html + "dd", new XAttribute("id", name.Replace(' ', '-')), value)));
+        void Add(string name, string value) => list.Add(Element(
+            "div", "", Element("dt", "", name), new XElement(s_html + "dd", new XAttribute("id", name.Replace(' ', '-')), value)));
         Add("prompt", TokenNames.Visible(head.Prompt) is { Length: > 0 } prompt ? prompt : "(none)");
         foreach (var (name, value) in head.Facts)
         {
@@ -78,20 +78,46 @@ internal static class RoundsPage
         return list;
     }
 
-    private static XElement Legend() => Element(
-        "p", "legend", Token("accepted", "accepted"), " draft and model agree ", Token("rejected", "rejected"),
-        " u picked another token: the ", Token("corrected", "corrected"), " one ", Token("bonus", "bonus"),
-        " one more from the model, behind a draft that was right to its end ", Token("plain", "plain"), " nothing was drafted ",
-        Token("discarded", "discarded"), " drafted behind a wrong token ", Token("unchecked", "unchecked"),
-        " dropped, as checking it would not have paid. A bar is the line from 0 to 1: the coloured part is the cell of the committed token, ",
-        "the framed part that of the rejected one, the mark is u. The token is the one whose cell holds u.");
+    /// <summary>What the kinds of tokens mean that occur.</summary>
+    private static XElement Legend(IReadOnlyList<ShownRound> rounds, PickFacts[] facts)
+    {
+        var kinds = rounds.SelectMany(r => Enumerable.Range(0, r.Tokens.Length).Select(i => RoundsJson.Word(r.OriginOf(i)))
+            .Concat(Enumerable.Range(0, r.Draft.Length).Select(j => RoundsJson.Word(r.FateOf(j))))).ToHashSet();
+        var list = Element("ul", "legend");
+        foreach (var (kind, meaning) in ((string, string)[])[
+            ("accepted", "the draft had it right"),
+            ("rejected", "the draft had it wrong: u picks another token"),
+            ("corrected", "the token that u picks, in place of a rejected one"),
+            ("bonus", "one more from the model, behind a draft that was right to its end"),
+            ("plain", "from the model, as nothing was drafted"),
+            ("discarded", "drafted behind a wrong token"),
+            ("unchecked", "drafted, but not worth checking")])
+        {
+            if (kinds.Contains(kind))
+            {
+                list.Add(Element("li", "", Token(kind, kind), meaning));
+            }
+        }
+
+        list.Add(Element("li", "", facts.Any(f => f.Picked.Cell is not null)
+            ? "A bar is the line from 0 to 1. Its filled part is the cell of the committed token under the model's law, its framed part "
+                + "that of the rejected one, the mark is u: the token whose cell holds u is picked."
+            : "p is the probability of the committed token under the model's law."));
+        return list;
+    }
 
     private static XElement Row(int number, string context, ShownRound round, PickFacts[] facts, TokenNames names)
     {
         var slots = Element("div", "slots");
-        for (var slot = 0; slot < round.Slots; slot++)
+        for (var slot = 0; slot < round.Tokens.Length; slot++)
         {
-            slots.Add(Slot(round, slot, slot < round.Tokens.Length ? facts[round.Start + slot] : null, names));
+            slots.Add(Slot(round, slot, facts[round.Start + slot], names));
+        }
+
+        if (round.Dropped.ToList() is { Count: > 0 } dropped)
+        {
+            slots.Add(Element(
+                "div", "dropped", [.. dropped.Select(j => Token(names.Of(round.Draft[j]), RoundsJson.Word(round.FateOf(j))))]));
         }
 
         var drafted = round.Draft.Length > 0 ? Invariant($"{round.Draft.Length} drafted, ") : "";
@@ -101,21 +127,15 @@ internal static class RoundsPage
             Element("div", "context", NotEmpty(context)), slots);
     }
 
-    private static XElement Slot(ShownRound round, int slot, PickFacts? facts, TokenNames names)
+    private static XElement Slot(ShownRound round, int slot, PickFacts facts, TokenNames names)
     {
-        var box = Element("div", "slot");
-        if (slot < round.Draft.Length && round.FateOf(slot) is var fate and not Fate.Accepted)
-        {
-            box.Add(Token(names.Of(round.Draft[slot]), PickReplay.Word(fate)));
-        }
-
-        if (facts is { } known)
-        {
-            var origin = PickReplay.Word(round.OriginOf(slot));
-            box.Add(Token(names.Of(round.Tokens[slot]), origin), Numbers(round.Start + slot, origin, known));
-        }
-
-        return box;
+        var origin = RoundsJson.Word(round.OriginOf(slot));
+        return Element(
+            "div", "slot",
+            [
+                .. round.Rejects(slot) ? (XElement[])[Token(names.Of(round.Draft[slot]), RoundsJson.Word(Fate.Rejected))] : [],
+                Token(names.Of(round.Tokens[slot]), origin), .. Numbers(round.Start + slot, origin, facts),
+            ]);
     }
 
     private static object[] Numbers(int index, string origin, PickFacts facts)
@@ -124,36 +144,43 @@ internal static class RoundsPage
         return (facts.U, facts.Picked.Cell) switch
         {
             ({ } u, { } cell) when UnitText.Of(u, cell) is var text =>
-                [Bar(u, cell, facts.Rejected?.Cell, origin), Element("span", "u", name, " = " + text.U), Element("span", "cell", "in " + text.Cell)],
+                [
+                    Bar(u, cell, facts.Rejected?.Cell, origin), Element("span", "u", name, " = " + text.U),
+                    Element("span", "cell", text.Cell),
+                ],
             ({ } u, null) =>
-                [Element("span", "u", name, " = " + UnitText.Of(u)), Element("span", "cell", "p = " + UnitText.Of(facts.Picked.Probability))],
-            _ => [Element("span", "cell", "p = " + UnitText.Of(facts.Picked.Probability))],
+                [Element("span", "u", name, " = " + UnitText.Of(u)), Chance(facts)],
+            _ => [Chance(facts)],
         };
     }
+
+    private static XElement Chance(PickFacts facts) => Element("span", "cell", "p = " + UnitText.Of(facts.Picked.Probability));
 
     private static XElement Bar(double u, CellBounds cell, CellBounds? rejected, string origin)
     {
         var bar = new XElement(
-            s_svg + "svg", new XAttribute("viewBox", Invariant($"0 0 {BarWidth} 16")), new XAttribute("role", "img"),
+            s_svg + "svg", new XAttribute("viewBox", Invariant($"0 0 {BarWidth} 17")), new XAttribute("role", "img"),
             new XAttribute("aria-label", Invariant($"u {u:0.####} between {cell.Left:0.####} and {cell.Right:0.####}")),
-            Rectangle("track", new CellBounds(0, 1), 5, 6), Rectangle("at " + origin, cell, 3, 10));
-        if (rejected is { } other)
+            Rectangle("track", new CellBounds(0, 1), 8, 6), Rectangle("at " + origin, cell, 6, 10));
+        if (rejected is { Width: > 0 } other)
         {
-            bar.Add(Rectangle("not", other, 3, 10));
+            bar.Add(Rectangle("not", other, 6, 10));
         }
 
+        // Above the bar: on it, it would hide a narrow cell.
         bar.Add(new XElement(
-            s_svg + "path", new XAttribute("class", "mark"), new XAttribute("d", Invariant($"M{u * BarWidth:0.##} 0V16"))));
+            s_svg + "path", new XAttribute("class", "mark"), new XAttribute("d", Invariant($"M{u * BarWidth - 3:0.##} 0h6l-3 5z"))));
         return bar;
     }
 
     private static XElement Rectangle(string name, CellBounds cell, int top, int height)
     {
-        // A cell narrower than a pixel is drawn one pixel wide, or nobody would see it; u stays inside the picture's cell.
+        // A cell narrower than a pixel is drawn one pixel wide, or nobody would see it.
         var width = Math.Max(1, cell.Width * BarWidth);
         var left = Math.Min(cell.Left * BarWidth, BarWidth - width);
         return new XElement(
-            s_svg + "rect", new XAttribute("class", name), Number("x", left), Number("y", top), Number("width", width), Number("height", height));
+            s_svg + "rect", new XAttribute("class", name), Number("x", left), Number("y", top), Number("width", width),
+            Number("height", height));
     }
 
     private static XAttribute Number(string name, double value) => new(name, value.ToString("0.##", CultureInfo.InvariantCulture));

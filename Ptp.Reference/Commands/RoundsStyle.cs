@@ -25,13 +25,17 @@ internal static class RoundsStyle
         dl div { max-width: 100%; }
         dt { color: var(--dim); font-size: .75rem; }
         dd { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
-        .legend { color: var(--dim); font-size: .8rem; line-height: 1.9; margin: 0 0 .8rem; }
-        .round { display: grid; grid-template-columns: 11rem 1fr; gap: .1rem .8rem; padding: .5rem 0; border-top: 1px solid var(--line); }
+        .legend { display: flex; flex-wrap: wrap; gap: .25rem 1rem; color: var(--dim); font-size: .8rem; margin: 0 0 .8rem;
+          padding: 0; list-style: none; }
+        .legend .token { margin-right: .35rem; }
+        .round { display: grid; grid-template: auto 1fr / 11rem 1fr; gap: .1rem .8rem; padding: .5rem 0;
+          border-top: 1px solid var(--line); }
         .what { color: var(--dim); font-size: .75rem; }
         .what b { color: var(--ink); font-size: .95rem; }
         .context { grid-column: 1; color: var(--dim); font-size: .85rem; overflow-wrap: anywhere; white-space: pre-wrap; }
         .slots { grid-column: 2; grid-row: 1 / span 2; display: grid; gap: .5rem;
           grid-template-columns: repeat(auto-fill, minmax(7.6rem, 1fr)); align-items: end; }
+        .dropped { grid-column: 1 / -1; }
         .slot { display: flex; flex-direction: column; align-items: flex-start; min-width: 0; }
         .slot .token { max-width: 100%; }
         .token { display: inline-block; padding: 0 .35rem; border: 1px solid transparent; border-radius: .3rem; font-size: .9rem;
@@ -43,21 +47,21 @@ internal static class RoundsStyle
         .token.rejected { color: var(--rejected); text-decoration: line-through; }
         .token.discarded { color: var(--dim); text-decoration: line-through; }
         .token.unchecked { color: var(--dim); text-decoration: line-through; border: 1px dotted var(--dim); }
-        .slot svg { display: block; width: 100%; max-width: 11rem; margin-top: .2rem; }
+        .slot svg { display: block; overflow: visible; width: 100%; max-width: 11rem; margin-top: .2rem; }
         .track { fill: var(--track); }
         .at.accepted { fill: var(--accepted); }
         .at.corrected { fill: var(--corrected); }
         .at.bonus { fill: var(--bonus); }
         .at.plain { fill: var(--dim); }
         .not { fill: none; stroke: var(--rejected); }
-        .mark { stroke: var(--mark); stroke-width: 1.5; }
+        .mark { fill: var(--mark); }
         .u, .cell { font: .7rem/1.3 ui-monospace, monospace; color: var(--dim); }
         .u { color: var(--ink); }
         .text { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; }
         .prompt { color: var(--dim); }
         @media (max-width: 45rem) {
           body { padding: .7rem; }
-          .round { grid-template-columns: 1fr; }
+          .round { grid-template: none / 1fr; }
           .slots { grid-column: 1; grid-row: auto; margin-top: .3rem; }
         }
 

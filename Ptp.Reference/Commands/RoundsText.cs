@@ -39,7 +39,7 @@ internal sealed class RoundsText(Output output, TokenNames names)
         output.Write(Invariant($"{++_drawn,5} {"+" + Invariant($"{round.Tokens.Length}"),6}  "));
         for (var i = 0; i < round.Tokens.Length; i++)
         {
-            if (i < round.Draft.Length && round.FateOf(i) == Fate.Rejected)
+            if (round.Rejects(i))
             {
                 Dropped(names.Of(round.Draft[i]), Fate.Rejected);
             }
@@ -47,8 +47,7 @@ internal sealed class RoundsText(Output output, TokenNames names)
             Committed(names.Of(round.Tokens[i]), round.OriginOf(i));
         }
 
-        var unused = Enumerable.Range(0, round.Draft.Length).Where(j => round.FateOf(j) is Fate.Discarded or Fate.Unchecked);
-        Dropped(string.Concat(unused.Select(j => names.Of(round.Draft[j]))), Fate.Discarded);
+        Dropped(string.Concat(round.Dropped.Select(j => names.Of(round.Draft[j]))), Fate.Discarded);
         output.Line();
         for (var i = 0; i < facts.Length; i++)
         {
@@ -67,7 +66,7 @@ internal sealed class RoundsText(Output output, TokenNames names)
 
     private void Explain(ShownRound round, int i, PickFacts facts)
     {
-        var at = Invariant($"{"u" + Invariant($"{round.Start + i}"),14}");
+        var at = Invariant($"{(facts.U is null ? "" : "u") + Invariant($"{round.Start + i}"),14}");
         output.Write((facts.U, facts.Picked.Cell) switch
         {
             ({ } u, { } cell) when UnitText.Of(u, cell) is var text => $"{at}  {text.U} in {text.Cell}  {Bar(u, cell)}  ",
@@ -79,7 +78,7 @@ internal sealed class RoundsText(Output output, TokenNames names)
         {
             output.Write("  not ");
             Dropped(names.Of(round.Draft[i]), Fate.Rejected);
-            output.Write("  " + (facts.U is { } u && rejected.Cell is { } cell
+            output.Write("  " + (facts.U is { } u && rejected.Cell is { Width: > 0 } cell
                 ? UnitText.Of(u, cell).Cell
                 : $"p {UnitText.Of(rejected.Probability)}"));
         }

@@ -105,7 +105,7 @@ internal sealed class Showing(Output output, bool rounds, bool withU, string? ht
         var names = new TokenNames(decoding.Model.Tokenizer, decoding.Model.EndTokens);
         if (rounds)
         {
-            result["rounds_detail"] = PickReplay.Json(_rounds, facts, names);
+            result["rounds_detail"] = RoundsJson.Of(_rounds, facts, names);
         }
 
         if (withU)

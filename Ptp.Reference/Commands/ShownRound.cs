@@ -46,8 +46,8 @@ internal enum Fate
 /// <param name="Correct">As <see cref="Commitment.Correct"/>.</param>
 internal sealed record ShownRound(int Start, int[] Draft, int Verified, int[] Tokens, int Correct)
 {
-    /// <summary>Places that the draft or the commitment reaches.</summary>
-    public int Slots => Math.Max(Draft.Length, Tokens.Length);
+    /// <summary>Places of draft tokens that were never compared with what was committed.</summary>
+    public IEnumerable<int> Dropped => Enumerable.Range(0, Draft.Length).Where(j => FateOf(j) is Fate.Discarded or Fate.Unchecked);
 
     /// <summary>The round that a decoder tells of.</summary>
     /// <param name="round">What was committed.</param>
@@ -68,6 +68,9 @@ internal sealed record ShownRound(int Start, int[] Draft, int Verified, int[] To
         : j < Correct ? FirstWasReplaced && j == 0 ? Fate.Rejected : Fate.Accepted
         : j == Correct && j < Tokens.Length ? Fate.Rejected
         : Fate.Discarded;
+
+    /// <summary>True if a draft token stood where committed token number <paramref name="i"/> stands, and was refuted.</summary>
+    public bool Rejects(int i) => i < Draft.Length && FateOf(i) == Fate.Rejected;
 
     // A drafting call reads the exact first token off its own last row; the draft's is then refuted before any verification.
     private bool FirstWasReplaced => Correct > 0 && Draft[0] != Tokens[0];
