@@ -23,7 +23,7 @@ public sealed class Autoregressive(Transformer model, SamplingOptions law, PickR
         Rounds.Run(_session, prompt, limits, null, output =>
         {
             _session.Verify([_session.Tokens[^1]]);
-            return Rounds.Commit([_session.Pick(0, u, output.Count)], 0, 0, output, limits, _session, committed);
+            return Rounds.Commit([_session.Pick(0, u, output.Count)], [], 0, 0, output, limits, _session, committed);
         }, cancellation);
 }
 
@@ -66,14 +66,15 @@ internal static class Rounds
 
     /// <summary>Commits tokens up to the first end token, crops the cache, counts, and tells the caller.</summary>
     /// <param name="tokens">Verified tokens: the correct ones and one more.</param>
-    /// <param name="drafted">Draft tokens that were verified.</param>
+    /// <param name="draft">The draft as it was proposed.</param>
+    /// <param name="drafted">How many leading tokens of it were verified.</param>
     /// <param name="correct">Leading draft tokens that were right.</param>
     /// <param name="output">Generated tokens so far; grows.</param>
     /// <param name="limits">When to stop.</param>
     /// <param name="session">The text.</param>
     /// <param name="committed">Told of the tokens; false stops.</param>
     public static StopReason? Commit(
-        ReadOnlySpan<int> tokens, int drafted, int correct, List<int> output, DecodeLimits limits,
+        ReadOnlySpan<int> tokens, ReadOnlySpan<int> draft, int drafted, int correct, List<int> output, DecodeLimits limits,
         ModelSession session, Func<Commitment, bool>? committed)
     {
         var count = Math.Min(tokens.Length, Math.Min(limits.MaxNewTokens - output.Count, session.Room));
@@ -95,7 +96,11 @@ internal static class Rounds
 
         session.Cache.Crop(session.Tokens.Count - 1);
         session.Stats.AddRound(drafted, correct, count);
-        var goOn = committed?.Invoke(new Commitment(tokens[..count].ToArray(), Math.Min(correct, count))) ?? true;
+        var goOn = committed?.Invoke(new Commitment(tokens[..count].ToArray(), Math.Min(correct, count))
+        {
+            Draft = draft.ToArray(),
+            Verified = drafted,
+        }) ?? true;
         return stop ?? (goOn ? null : StopReason.Cancelled);
     }
 }

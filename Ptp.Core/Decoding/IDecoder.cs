@@ -30,7 +30,17 @@ public sealed record DecodeLimits(int MaxNewTokens, IReadOnlyList<int> EndTokens
 /// <summary>Tokens that one round committed: the first <paramref name="Correct"/> were drafted and verified.</summary>
 /// <param name="Tokens">Committed tokens, in order.</param>
 /// <param name="Correct">How many of them the draft had right.</param>
-public readonly record struct Commitment(ReadOnlyMemory<int> Tokens, int Correct);
+public readonly record struct Commitment(ReadOnlyMemory<int> Tokens, int Correct)
+{
+    /// <summary>
+    /// The draft as it was proposed. Its first token may be wrong although the round counts it as correct: where drafting
+    /// reveals the exact first token, that takes its place before the draft is verified.
+    /// </summary>
+    public ReadOnlyMemory<int> Draft { get; init; }
+
+    /// <summary>How many leading tokens of the draft were verified; a decoder may drop the rest unseen.</summary>
+    public int Verified { get; init; }
+}
 
 /// <summary>What a decoder returns.</summary>
 /// <param name="Tokens">Generated tokens, prompt excluded.</param>

@@ -17,10 +17,17 @@ public static class AtomicFile
     /// <exception cref="PtpException">The file cannot be written.</exception>
     public static void Write(string path, Action<Stream> write) => WriteAll([(path, write)]);
 
+    /// <summary>Fails now as <see cref="Write"/> would fail after long work; a file that is there stays as it is.</summary>
+    /// <param name="path">The file that is to be written later; its folder is created when missing.</param>
+    /// <exception cref="PtpException">The file cannot be written.</exception>
+    public static void Check(string path) => WriteAll([(path, _ => { })], replace: false);
+
     /// <summary>Writes several files: all temporary files first, so that a full disk leaves every old file.</summary>
     /// <param name="files">Paths and what writes each; renamed in this order.</param>
     /// <exception cref="PtpException">A file cannot be written.</exception>
-    public static void WriteAll(IReadOnlyList<(string Path, Action<Stream> Write)> files)
+    public static void WriteAll(IReadOnlyList<(string Path, Action<Stream> Write)> files) => WriteAll(files, replace: true);
+
+    private static void WriteAll(IReadOnlyList<(string Path, Action<Stream> Write)> files, bool replace)
     {
         ArgumentNullException.ThrowIfNull(files);
         var temporaries = new List<string>(files.Count);
@@ -31,6 +38,11 @@ public static class AtomicFile
             {
                 current = path;
                 var full = Path.GetFullPath(path);
+                if (Directory.Exists(full))
+                {
+                    throw new IOException("a folder of that name");
+                }
+
                 Directory.CreateDirectory(Path.GetDirectoryName(full) ?? full);
                 var temporary = TemporaryName(full);
                 temporaries.Add(temporary);
@@ -43,7 +55,14 @@ public static class AtomicFile
             for (var i = 0; i < files.Count; i++)
             {
                 current = files[i].Path;
-                File.Move(temporaries[i], Path.GetFullPath(current), overwrite: true);
+                if (replace)
+                {
+                    File.Move(temporaries[i], Path.GetFullPath(current), overwrite: true);
+                }
+                else
+                {
+                    File.Delete(temporaries[i]);
+                }
             }
         }
         catch (Exception error)

@@ -58,11 +58,11 @@ public sealed class ErrorCorrectedDecoding(
             {
                 // Already refuted: no call is spent on a draft that starts wrong.
                 _session.Stats.AddOwn(false, 0);
-                return Rounds.Commit(verified.AsSpan(0, 1), count, 0, output, limits, _session, committed);
+                return Rounds.Commit(verified.AsSpan(0, 1), tokens, count, 0, output, limits, _session, committed);
             }
 
+            tokens = tokens[..Math.Clamp(_length.Verify(context, tokens.Length, firstRight), 1, tokens.Length)]; // a copy
             tokens[0] = verified[0];
-            tokens = tokens[..Math.Clamp(_length.Verify(context, tokens.Length, firstRight), 1, tokens.Length)];
             verified = verified[..(tokens.Length + 1)];
             _session.Verify(tokens);
         }
@@ -86,7 +86,7 @@ public sealed class ErrorCorrectedDecoding(
             verified = verified[..(r + 1)];
         }
 
-        var stop = Rounds.Commit(verified, tokens.Length, correct, output, limits, _session, committed);
+        var stop = Rounds.Commit(verified, draft.Tokens, tokens.Length, correct, output, limits, _session, committed);
         if (tokens.Length > 0)
         {
             // As for the round itself: what an end token cut off was never committed, so it was never correct either.

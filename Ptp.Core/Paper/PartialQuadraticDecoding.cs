@@ -98,7 +98,8 @@ public sealed class PartialQuadraticDecoding : IDecoder
         }
 
         _survival.Observe(draft.Length, correct);
-        var stop = Rounds.Commit(verified.AsSpan(0, correct + 1), draft.Length, correct, output, limits, _session, committed);
+        var stop = Rounds.Commit(
+            verified.AsSpan(0, correct + 1), draft, draft.Length, correct, output, limits, _session, committed);
         (_draft, _confidences) = ([], []);
         if (stop is null && Useful(branches[correct]) > 0)
         {
@@ -162,9 +163,6 @@ public sealed class PartialQuadraticDecoding : IDecoder
         var logits = _session.Model.Logits(_session.Tape, rest).Value;
         (_draft, _confidences) = OneHotDrafter.Argmax(_session.Model.Backend, logits);
     }
-
-    /// <summary>The draft that the next call, or the one that is telling its caller, verifies.</summary>
-    internal ReadOnlySpan<int> Draft => _draft;
 
     private int Useful(int slots) => Math.Max(0, slots - 1 + _ptp.Shift);
 

@@ -26,6 +26,7 @@ internal sealed class GenerateVerb : Verb
 
     private readonly Option<string[]> _stop = Values.Texts(
         "--stop", "End the text where this string appears; it is not printed.", "STRING");
+    private readonly ShowOptions _show = new();
     private readonly Option<bool> _noStream = Values.Switch(
         "--no-stream", "Print the text when it is complete, not while it grows.");
     private readonly Option<bool> _noBegin = Values.Switch(
@@ -39,6 +40,8 @@ internal sealed class GenerateVerb : Verb
             "ptp generate --prompt \"Once upon a time\"",
             "ptp generate --prompt \"Once upon a time\" --decoder ar     # the same text, one call per token",
             "ptp generate --prompt \"Once upon a time\" --decoder pqd --budget 12",
+            "ptp generate --prompt \"Once upon a time\" --slots 0 --show    # what each round drafted, kept and rejected",
+            "ptp generate --prompt \"Once upon a time\" --slots 0 --show-u --html rounds.html",
             "ptp generate --prompt - --max-new 64 --stop . < prompt.txt",
             "ptp generate --model stories260K-hf --tokenizer tok512.bin --temperature 0 --json",
             "ptp generate --temperature 1 --allow-other-law            # exact under any law, fastest under the adapter's")
@@ -50,6 +53,8 @@ internal sealed class GenerateVerb : Verb
         {
             Add(option);
         }
+
+        _show.AddTo(this);
     }
 
     /// <inheritdoc/>
@@ -58,6 +63,7 @@ internal sealed class GenerateVerb : Verb
         var stops = call.Get(_stop) ?? [];
         Guard.Require(stops.All(s => s.Length > 0), "Read --stop", "an empty string", "a text to stop at",
             "Leave --stop out to go on until the end token.");
+        var showing = _show.Read(call);
         using var backend = call.Backend();
         var decoding = _decoding.Load(call, backend);
         var prompt = call.Get(_prompt) ?? "";
@@ -75,24 +81,23 @@ internal sealed class GenerateVerb : Verb
         var ids = decoding.Model.Encode(prompt, addBegin: !call.Get(_noBegin));
 
         call.Out.Note($"{backend.Name}; {decoding.Model.Folder}; decoder {name}");
-        var streams = !call.Get(_noStream);
-        if (call.Out.Colour)
+        var streams = !call.Get(_noStream) && showing?.InsteadOfStream != true;
+        showing?.Start(new TokenNames(decoding.Model.Tokenizer, decoding.Model.EndTokens));
+        if (streams && call.Out.Colour)
         {
             call.Out.WriteDim(prompt);
         }
 
         var text = new TextStream(
             decoding.Model.Tokenizer, stops, prompt.Length == 0, streams ? call.Out.WriteToken : null);
-        var decoded = decoder.Decode(ids, decoding.U(), decoding.Limits, text.Take, call.Cancellation);
-        text.End();
-        call.Out.Line(streams ? "" : text.Text);
-        call.Out.Note(StatsOutput.Line(decoded.Stats));
-        if (length is not null)
+        bool Take(Commitment round)
         {
-            var measured = length.PlainMilliseconds(ids.Length) / decoded.Stats.MillisecondsPerToken;
-            call.Out.Note(Invariant($"speed against one token per call: predicted {length.PredictedSpeedup:0.00}, measured {measured:0.00}"));
+            showing?.Take(round);
+            return text.Take(round);
         }
 
+        var decoded = decoder.Decode(ids, decoding.U(), decoding.Limits, showing is null ? text.Take : Take, call.Cancellation);
+        text.End();
         var result = new JsonObject
         {
             ["text"] = text.Text,
@@ -103,6 +108,26 @@ internal sealed class GenerateVerb : Verb
             ["stop"] = StatsOutput.Stop(decoded.Stop, text.Stopped),
             ["stats"] = StatsOutput.Json(decoded.Stats),
         };
+        if (streams)
+        {
+            call.Out.Line();
+        }
+
+        showing?.End(decoding, name, prompt, ids, text.Text, decoded.Stats, result);
+        if (!streams)
+        {
+            call.Out.Write(showing?.InsteadOfStream == true ? "\n" : "");
+            call.Out.WriteDim(call.Out.Colour ? prompt : "");
+            call.Out.Line(text.Text);
+        }
+
+        call.Out.Note(StatsOutput.Line(decoded.Stats));
+        if (length is not null)
+        {
+            var measured = length.PlainMilliseconds(ids.Length) / decoded.Stats.MillisecondsPerToken;
+            call.Out.Note(Invariant($"speed against one token per call: predicted {length.PredictedSpeedup:0.00}, measured {measured:0.00}"));
+        }
+
         result["predicted_speedup"] = length is null ? null : Output.Number(length.PredictedSpeedup);
         call.Out.Result(decoding.Describe(result, backend));
         return call.Cancellation.IsCancellationRequested ? ErrorOutput.Stopped : ErrorOutput.Done;

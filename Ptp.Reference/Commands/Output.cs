@@ -12,9 +12,8 @@ namespace Ptp.Reference.Commands;
 /// <summary>Writes for one command.</summary>
 internal sealed class Output
 {
-    private const string Green = "\u001b[32m";
-    private const string Dim = "\u001b[2m";
-    private const string Plain = "\u001b[0m";
+    public const string Green = "32";
+    public const string Dim = "2";
     private static readonly JsonSerializerOptions Relaxed = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     public Output(CliHost host, bool json)
@@ -60,10 +59,16 @@ internal sealed class Output
     }
 
     /// <summary>Generated text: accepted draft tokens are green.</summary>
-    public void WriteToken(string text, bool accepted) => Write(Colour && accepted ? Green + text + Plain : text);
+    public void WriteToken(string text, bool accepted) => WriteStyled(text, accepted ? Green : "");
 
     /// <summary>Text that is context rather than result.</summary>
-    public void WriteDim(string text) => Write(Colour ? Dim + text + Plain : text);
+    public void WriteDim(string text) => WriteStyled(text, Dim);
+
+    /// <summary>Text in a style, where a terminal shows it.</summary>
+    /// <param name="text">The text.</param>
+    /// <param name="style">Numbers of a terminal's "select graphic rendition", such as 32; empty for none.</param>
+    public void WriteStyled(string text, string style) =>
+        Write(Colour && style.Length > 0 ? $"\u001b[{style}m{text}\u001b[0m" : text);
 
     /// <summary>A line for the person who looks on; never part of the result.</summary>
     public void Note(string text) => Host.Error.WriteLine(text);

@@ -33,7 +33,6 @@ internal sealed class PairRecorder(IDrafter inner) : IDrafter
         var draft = inner.Propose(session, u, g, count);
         if (draft.Tokens.Length >= 2)
         {
-            // Copied at once: the decoder may replace the first token by the exact one.
             Pairs.Add(new Pair((int)g, draft.Tokens[0], draft.Tokens[1]));
         }
 

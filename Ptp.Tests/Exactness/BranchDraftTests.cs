@@ -31,7 +31,7 @@ public sealed class BranchDraftTests : IDisposable
             var text = new List<int>(drawn.Prompt);
             decoder.Decode(drawn.Prompt, drawn.U, drawn.Limits, commitment =>
             {
-                var draft = decoder.Draft.ToArray();
+                var draft = commitment.Draft.ToArray();
                 if (draft.Length > 0)
                 {
                     int[] Call(int back)

@@ -81,8 +81,10 @@ public sealed class AtomicFileTests : IDisposable
         foreach (var path in (string[])[Path.Combine(_folder, "taken"), Path.Combine(_folder, "x", "y"), ""])
         {
             Assert.Throws<PtpException>(() => AtomicFile.Write(path, stream => stream.WriteByte(2)));
+            Assert.Throws<PtpException>(() => AtomicFile.Check(path));
         }
 
+        AtomicFile.Check(Path.Combine(_folder, "x"));
         AssertOld(Path.Combine(_folder, "x"));
     }
 
