@@ -117,11 +117,11 @@ internal static class Replay
 
         public override int Pick(ReadOnlySpan<float> u, ReadOnlySpan<float> law) => Core.Paper.Pick.Token(u[0], law);
 
-        public override int Guess(ReadOnlySpan<float> u, ReadOnlySpan<float> law, double softness, out float confidence)
+        public override void Guess(
+        scoped ReadOnlySpan<float> u, scoped ReadOnlySpan<float> law, double softness, ref BestGuesses best)
         {
-            confidence = (float)chance;
             var answer = _answers.GetValueOrDefault(u[0]);
-            return _luck.NextDouble() < chance ? answer : (answer + 1) % law.Length;
+            best.Add(_luck.NextDouble() < chance ? answer : (answer + 1) % law.Length, (float)chance);
         }
 
         public override bool TryDraw(int token, ReadOnlySpan<float> law, RandomStream noise, double beta, Span<float> u) =>

@@ -23,10 +23,11 @@ law=(--temperature 0.7 --top-p 0.9)
 finished() { [ -f "$1/$2" ] && [ ! -f "$1/optimiser.safetensors" ]; }
 finished "$run/base" model.safetensors || ptp train --corpus "$run/corpus" --tokenizer "$run/tokenizer.json" --size 4.2M --steps "${BASE_STEPS:-7000}" \
   --lr 2e-3 ${BASE_SHARES:-} --output "$run/base"
-categorical="--reading categorical --sampler-width 1536 --continuation 0.7"
-for adapter in "ptp fixed-point $categorical" "one-hot fixed-point" "independent constant"; do
+# Name, pick rule, rank, embedding, rest. Completions are made once per rule, as their u are that rule's.
+categorical="--reading categorical --sampler-width 1536 --sampler-depth 1 --continuation 0.7"
+for adapter in "ptp race:46 8 linear:2 $categorical" "one-hot inverse-cdf 64 fixed-point" "independent inverse-cdf 64 constant"; do
   set -- $adapter
-  finished "$run/$1" adapter.safetensors || ptp distill --model "$run/base" --corpus "$run/corpus" --completions "$run/completions" --count 16384 --max-new 128 \
-    --max-prompt 64 ${ADAPTER_SHARES:-} --slots 16 --rank 64 --embedding "$2" "${@:3}" --steps "${ADAPTER_STEPS:-11000}" "${law[@]}" --output "$run/$1"
+  finished "$run/$1" adapter.safetensors || ptp distill --model "$run/base" --corpus "$run/corpus" --completions "$run/completions-${2/:/-}" --count 16384 --max-new 128 \
+    --max-prompt 64 ${ADAPTER_SHARES:-} --slots 16 --pick-rule "$2" --rank "$3" --embedding "$4" "${@:5}" --steps "${ADAPTER_STEPS:-11000}" "${law[@]}" --output "$run/$1"
 done
 ptp eval --model "$run/base" --adapter "$run/ptp" --compare "$run/independent" --data "$run/corpus" "${law[@]}"

@@ -111,6 +111,46 @@ public sealed class ModelSession
         KeepLogits(logits.Value);
     }
 
+    /// <summary>One call of a draft tree's nodes; each sees the text and its own ancestors. All are stored behind the cache, in order.</summary>
+    public void Verify(DraftTree tree)
+    {
+        Tape.Reset();
+        var (visibility, cached) = (new Visibility(), Cache.Length);
+        var (positions, slots) = (new int[tree.Tokens.Length], new int[tree.Tokens.Length]);
+        var path = new Stack<int>();
+        for (var node = 0; node < positions.Length; node++)
+        {
+            var parent = tree.Parents[node];
+            Guard.Require(parent < node && (parent < 0 ? node == 0 && tree.Depths[0] == 0 : tree.Depths[node] == tree.Depths[parent] + 1),
+                "Verify a draft tree", $"node {node} at depth {tree.Depths[node]} under node {parent}",
+                "one root, parents before their children and one token above them", "Build the tree from its root on.");
+            (positions[node], slots[node]) = (cached + tree.Depths[node], cached + node);
+            for (var ancestor = node; ancestor >= 0; ancestor = tree.Parents[ancestor])
+            {
+                path.Push(ancestor);
+            }
+
+            // Ancestors in the order of their positions, neighbours as one range: keys are then summed as in plain decoding.
+            visibility.AddRow(0, cached);
+            while (path.TryPop(out var first))
+            {
+                var end = first + 1;
+                while (path.TryPeek(out var next) && next == end)
+                {
+                    path.Pop();
+                    end++;
+                }
+
+                visibility.AddRange(first, end);
+            }
+        }
+
+        var logits = Model.Forward(Tape, tree.Tokens, new CallRows(positions, visibility, Cache, slots));
+        Stats.AddCall(positions.Length);
+        Cache.Append(positions.Length);
+        KeepLogits(logits.Value);
+    }
+
     /// <summary>Keeps logits [R, V] of base rows, from which <see cref="Law"/> makes the laws that are asked for.</summary>
     public void KeepLogits(Tensor logits)
     {

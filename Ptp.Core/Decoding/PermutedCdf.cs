@@ -27,10 +27,11 @@ public sealed class PermutedCdf : PickRule
     }
 
     /// <inheritdoc/>
-    public override int Guess(ReadOnlySpan<float> u, ReadOnlySpan<float> law, double softness, out float confidence)
+    public override void Guess(
+        scoped ReadOnlySpan<float> u, scoped ReadOnlySpan<float> law, double softness, ref BestGuesses best)
     {
-        var place = PickGuess.Token(u[0], Permuted(law), softness, out confidence);
-        return _order[place];
+        PickGuess.Tokens(u[0], Permuted(law), softness, ref best);
+        best.Rename(_order);
     }
 
     /// <inheritdoc/>

@@ -2,28 +2,19 @@
 // broader than each, so its cells' borders are off by some x. If x is logistic with scale s, token t is right with probability
 //   ~ S((F_t - u) / s) - S((F_{t-1} - u) / s): s -> 0 is Pick itself, a large s the likeliest token. Refuses: what is no law.
 
-using Ptp.Core.Paper;
-
 namespace Ptp.Core.Decoding;
 
 /// <summary>Pick for drafts: verification decides, so the guess may be biased as long as it is often right.</summary>
 public static class PickGuess
 {
-    /// <summary>The guess and the probability that it is right.</summary>
+    /// <summary>The likeliest tokens and the probability that each is right: its share of the borders' errors.</summary>
     /// <param name="u">A number in [0, 1).</param>
     /// <param name="law">P, [V].</param>
-    /// <param name="softness">s; 0 for Pick.</param>
-    /// <param name="confidence">The guess's share of the borders' errors; for softness 0 its probability under P.</param>
-    public static int Token(double u, ReadOnlySpan<float> law, double softness, out float confidence)
+    /// <param name="softness">s, above 0.</param>
+    /// <param name="best">Receives the guesses.</param>
+    public static void Tokens(double u, scoped ReadOnlySpan<float> law, double softness, ref BestGuesses best)
     {
-        if (softness <= 0)
-        {
-            var exact = Pick.Token(u, law);
-            confidence = law[exact];
-            return exact;
-        }
-
-        var (best, most, all, cumulative, left) = (-1, 0.0, 0.0, 0.0, Sigmoid(-u / softness));
+        var (all, cumulative, left) = (0.0, 0.0, Sigmoid(-u / softness));
         for (var token = 0; token < law.Length; token++)
         {
             if (!(law[token] > 0f))
@@ -33,18 +24,12 @@ public static class PickGuess
 
             cumulative += law[token];
             var right = Sigmoid((cumulative - u) / softness);
-            var score = right - left;
-            all += score;
-            if (score > most)
-            {
-                (best, most) = (token, score);
-            }
-
+            all += right - left;
+            best.Add(token, (float)(right - left));
             left = right;
         }
 
-        confidence = (float)(most / all);
-        return best >= 0 ? best : throw Pick.NotALaw(law.Length, cumulative);
+        best.Normalise(all);
     }
 
     private static double Sigmoid(double x) => 1 / (1 + Math.Exp(-x));

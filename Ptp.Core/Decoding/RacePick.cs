@@ -66,21 +66,18 @@ public sealed class RacePick : PickRule
 
     /// <inheritdoc/>
     /// <remarks>As <see cref="TreePick"/>: score of a child = softmax over children of ln m + (ln m - ln E) / softness.</remarks>
-    public override int Guess(ReadOnlySpan<float> u, ReadOnlySpan<float> law, double softness, out float confidence)
+    public override void Guess(
+        scoped ReadOnlySpan<float> u, scoped ReadOnlySpan<float> law, double softness, ref BestGuesses best)
     {
-        if (softness <= 0)
-        {
-            var exact = Pick(u, law);
-            confidence = law[exact];
-            return exact;
-        }
-
         var (arity, levels, leaves) = Shape(law.Length);
         RequireNumbers(u, arity * levels);
-        var (best, most) = (-1, 0.0);
-        Descend(u, law, arity, 1 / softness, 0, leaves, 1.0, ref best, ref most);
-        confidence = (float)most;
-        return best >= 0 ? best : throw Paper.Pick.NotALaw(law.Length, 0);
+        if (levels == 0 || leaves == 1)
+        {
+            best.Add(0, 1f);
+            return;
+        }
+
+        Descend(u, law, arity, 1 / softness, 0, leaves, 1.0, ref best);
     }
 
     /// <inheritdoc/>
@@ -120,13 +117,12 @@ public sealed class RacePick : PickRule
         return false;
     }
 
-    private void Descend(
-        ReadOnlySpan<float> u, ReadOnlySpan<float> law, int arity, double trust, int first, int step, double score,
-        ref int best, ref double most)
+    private static void Descend(
+        scoped ReadOnlySpan<float> u, scoped ReadOnlySpan<float> law, int arity, double trust, int first, int step, double score, ref BestGuesses best)
     {
         if (step == 1)
         {
-            (best, most) = (first, score);
+            best.Add(first, (float)score);
             return;
         }
 
@@ -158,13 +154,13 @@ public sealed class RacePick : PickRule
         {
             var child = System.Numerics.Tensors.TensorPrimitives.IndexOfMax<double>(logits);
             var chance = score * (logits[child] / sum);
-            if (!(chance > most))
+            if (!((float)chance > best.Floor))
             {
                 return;
             }
 
             logits[child] = 0;
-            Descend(step == 1 ? u : u[arity..], law, arity, trust, first + child * step, step, chance, ref best, ref most);
+            Descend(step == 1 ? u : u[arity..], law, arity, trust, first + child * step, step, chance, ref best);
         }
     }
 

@@ -51,15 +51,9 @@ public sealed class TreePick : PickRule
     /// The share r of a left child is uncertain. If the true one is near 0 or 1 as often as r says, u tells nothing and left has
     /// probability r; if r is exact, u decides. Between them: logit P(left) = logit r + (logit r - logit u) / softness.
     /// </remarks>
-    public override int Guess(ReadOnlySpan<float> u, ReadOnlySpan<float> law, double softness, out float confidence)
+    public override void Guess(
+        scoped ReadOnlySpan<float> u, scoped ReadOnlySpan<float> law, double softness, ref BestGuesses best)
     {
-        if (softness <= 0)
-        {
-            var exact = Pick(u, law);
-            confidence = law[exact];
-            return exact;
-        }
-
         var (masses, levels) = Masses(law);
         RequireNumbers(u, levels);
         Span<double> logits = stackalloc double[levels];
@@ -70,10 +64,7 @@ public sealed class TreePick : PickRule
             logits[level] = Math.Log(inside / (1 - inside));
         }
 
-        var (best, most) = (-1, 0.0);
-        Descend(masses, logits, 1 / softness, node: 1, level: 0, 1.0, ref best, ref most);
-        confidence = (float)most;
-        return best - (1 << levels);
+        Descend(masses, logits, 1 / softness, node: 1, level: 0, 1.0, ref best);
     }
 
     /// <inheritdoc/>
@@ -143,19 +134,18 @@ public sealed class TreePick : PickRule
         return step;
     }
 
-    /// <summary>Depth first, likelier child first; a branch below the best leaf so far is cut.</summary>
+    /// <summary>Depth first, likelier child first; a branch that cannot be among the best is cut.</summary>
     private static void Descend(
-        ReadOnlySpan<double> masses, ReadOnlySpan<double> logits, double trust, int node, int level, double score,
-        ref int best, ref double most)
+        scoped ReadOnlySpan<double> masses, scoped ReadOnlySpan<double> logits, double trust, int node, int level, double score, ref BestGuesses best)
     {
-        if (score <= most)
+        if (!((float)score > best.Floor))
         {
             return;
         }
 
         if (level == logits.Length)
         {
-            (best, most) = (node, score);
+            best.Add(node - (1 << level), (float)score);
             return;
         }
 
@@ -166,7 +156,7 @@ public sealed class TreePick : PickRule
         for (var turn = 0; turn < 2; turn++)
         {
             var child = first ^ turn;
-            Descend(masses, logits, trust, 2 * node + child, level + 1, score * (child == 0 ? toLeft : 1 - toLeft), ref best, ref most);
+            Descend(masses, logits, trust, 2 * node + child, level + 1, score * (child == 0 ? toLeft : 1 - toLeft), ref best);
         }
     }
 

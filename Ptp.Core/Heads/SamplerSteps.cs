@@ -14,6 +14,7 @@ public sealed class SamplerSteps(SamplerHead head)
 {
     private readonly Dictionary<int, Tensor> _shares = []; // token -> [2 (History - first), F]: gate and up, from the first place on
     private readonly int[] _earlier = new int[head.History]; // the latest first
+    private int[] _known = []; // as they were at the start
     private readonly int _first = head.Depth > 0 ? 1 : 0; // places before it are not read as vectors
     private readonly Visibility _visibility = new();
     private KvCache? _cache;
@@ -42,23 +43,41 @@ public sealed class SamplerSteps(SamplerHead head)
         {
             _earlier[i] = tokens[Math.Max(0, tokens.Count - 1 - i)];
         }
+
+        _known = [.. _earlier];
     }
 
     /// <summary>Logits of a slot, [1, V], given the tokens so far.</summary>
-    public Tensor Next(Tape tape, int slot)
+    public Tensor Next(Tape tape, int slot) => Logits(tape, slot, _earlier, head.Depth > 0 ? Latest(tape) : null);
+
+    /// <summary>Logits of a slot, [1, V], had these tokens been picked since the start: a step of a tree, which remembers nothing.</summary>
+    public Tensor At(Tape tape, int slot, scoped ReadOnlySpan<int> picks)
+    {
+        Span<int> earlier = stackalloc int[_earlier.Length];
+        for (var i = 0; i < earlier.Length; i++)
+        {
+            earlier[i] = i < picks.Length ? picks[^(i + 1)] : _known[i - picks.Length];
+        }
+
+        return Logits(tape, slot, earlier, head.Depth > 0 ? LatestOf(tape, picks) : null);
+    }
+
+    private Tensor Logits(Tape tape, int slot, ReadOnlySpan<int> earlier, Variable? latest)
     {
         var backend = head.Network.Backend;
-        var (gate, up) = (_own.Gate.Slice(slot, 1), _own.Up.Slice(slot, 1));
-        if (head.Depth > 0)
+        var (gate, up) = (tape.Empty(1, head.Width, needsGradient: false), tape.Empty(1, head.Width, needsGradient: false));
+        backend.Copy(_own.Gate.Value.Slice(slot, 1), gate.Value);
+        backend.Copy(_own.Up.Value.Slice(slot, 1), up.Value);
+        if (latest is { } state)
         {
-            var (latestGate, latestUp) = head.OfLatest(tape, Latest(tape));
+            var (latestGate, latestUp) = head.OfLatest(tape, state);
             backend.AddScaled(latestGate.Value, 1f, gate.Value);
             backend.AddScaled(latestUp.Value, 1f, up.Value);
         }
 
-        for (var i = _first; i < _earlier.Length; i++)
+        for (var i = _first; i < earlier.Length; i++)
         {
-            var share = Share(tape, _earlier[i]);
+            var share = Share(tape, earlier[i]);
             backend.AddScaled(share.Slice(2 * (i - _first), 1), 1f, gate.Value);
             backend.AddScaled(share.Slice(2 * (i - _first) + 1, 1), 1f, up.Value);
         }
@@ -86,6 +105,21 @@ public sealed class SamplerSteps(SamplerHead head)
         _visibility.Clear();
         _visibility.AddRow(0, _position).AddRange(0, 1);
         return network.Blocks(tape, x, new CallRows([_position], _visibility, _cache, [_position]), layers: ..head.Depth);
+    }
+
+    /// <summary>
+    /// The last of some picks behind the first blocks, [1, D]; the picks before it run along, as other branches need the cache's places.
+    /// </summary>
+    private Variable LatestOf(Tape tape, ReadOnlySpan<int> picks)
+    {
+        var (network, start) = (head.Network, _cache!.Length);
+        int[] ids = [_known[0], .. picks];
+        var x = tape.Empty(ids.Length, network.Config.HiddenSize, needsGradient: false);
+        tape.Embedding(network.Embeddings, ids, x);
+        _visibility.Clear();
+        _visibility.AddCausal(0, start, ids.Length);
+        int[] positions = [.. Enumerable.Range(start, ids.Length)];
+        return network.Blocks(tape, x, new CallRows(positions, _visibility, _cache), layers: ..head.Depth).Slice(ids.Length - 1, 1);
     }
 
     private Tensor Share(Tape tape, int token)

@@ -10,13 +10,14 @@ namespace Ptp.Core.Model;
 public sealed class KvCache
 {
     private readonly CachedKeys[] _layers;
+    private readonly IBackend _backend;
 
     /// <summary>An empty cache of <paramref name="capacity"/> entries.</summary>
     public KvCache(IBackend backend, TransformerConfig config, int capacity)
     {
         Guard.Require(capacity > 0, "Make a key-value cache", $"{capacity} entries", "at least one",
             "Choose a capacity of prompt plus new tokens plus slots.");
-        Capacity = capacity;
+        (Capacity, _backend) = (capacity, backend);
         _layers = new CachedKeys[config.Layers];
         for (var layer = 0; layer < config.Layers; layer++)
         {
@@ -40,6 +41,25 @@ public sealed class KvCache
         Guard.Require(entries >= 0 && Length + entries <= Capacity, "Append to the key-value cache",
             $"{entries} entries after {Length}", $"at most {Capacity} in all", "Make a larger cache.");
         Length += entries;
+    }
+
+    /// <summary>Of the entries from <paramref name="start"/> on keeps some, moved together, and forgets the others.</summary>
+    /// <param name="start">The first entry that may go.</param>
+    /// <param name="kept">Which to keep, counted from <paramref name="start"/>, in rising order.</param>
+    public void Keep(int start, IReadOnlyList<int> kept)
+    {
+        for (var i = 0; i < kept.Count; i++)
+        {
+            Guard.Require(kept[i] >= i && (i == 0 || kept[i] > kept[i - 1]) && start + kept[i] < Length, "Keep entries of the key-value cache",
+                $"entry {start + kept[i]} of {Length}", "rising entries within the cache", "Keep a path from the root on.");
+            foreach (var layer in kept[i] == i ? [] : _layers)
+            {
+                _backend.Copy(layer.Keys!.Slice(start + kept[i], 1), layer.Keys.Slice(start + i, 1));
+                _backend.Copy(layer.Values!.Slice(start + kept[i], 1), layer.Values.Slice(start + i, 1));
+            }
+        }
+
+        Length = start + kept.Count;
     }
 
     /// <summary>Forgets all entries from <paramref name="length"/> on.</summary>

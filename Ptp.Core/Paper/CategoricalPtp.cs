@@ -31,18 +31,10 @@ public sealed class CategoricalDrafter : IDrafter
     /// <inheritdoc/>
     public Draft Propose(ModelSession session, Auxiliaries u, long g, int count)
     {
-        Guard.Require(ReferenceEquals(session.Model, _ptp.Network), "Draft with a gated adapter",
-            "a session on another model", "the adapter's own base", "Load the adapter on this model.");
-        var (tape, model) = (session.Tape, session.Model);
-        tape.Reset();
-        var (x, rows) = _ptp.Rows(tape, session, [session.Tokens[^1]], u, g, count - 1);
-        var hidden = model.Blocks(tape, x, rows, _ptp.Lora);
-        session.Stats.AddCall(count);
-        session.Cache.Append(1);
-        session.KeepLogits(model.Logits(tape, hidden.Slice(0, 1)).Value);
+        var (first, hidden) = _reader.Call(_ptp, session, u, g, count);
         var tokens = new int[count];
         var confidences = new float[count];
-        (tokens[0], confidences[0]) = (session.Pick(0, u, g), 1f);
+        (tokens[0], confidences[0]) = (first, 1f);
         if (count > 1)
         {
             _reader.Read(session, u, g + 1, hidden.Slice(1, count - 1), tokens[0], tokens.AsSpan(1), confidences.AsSpan(1));
@@ -57,6 +49,7 @@ internal sealed class CategoricalReader
 {
     private readonly SlotModel _ptp;
     private readonly SamplerSteps? _steps;
+    private Tensors.Tensor? _laws;
     private readonly float[] _law;
     private readonly float[] _u;
 
@@ -68,6 +61,43 @@ internal sealed class CategoricalReader
         _steps = ptp.Sampler is null ? null : new SamplerSteps(ptp.Sampler);
         _law = new float[ptp.Network.Config.VocabularySize];
         _u = new float[ptp.NumbersPerToken];
+    }
+
+    /// <summary>The drafting call: the last token's row, which gives token g exactly, and the slots behind it.</summary>
+    /// <returns>Token g, and hidden states of the call, [count, D], the slots from row 1 on.</returns>
+    public (int First, Variable Hidden) Call(SlotModel ptp, ModelSession session, Auxiliaries u, long g, int count)
+    {
+        Guard.Require(ReferenceEquals(session.Model, ptp.Network), "Draft with a gated adapter",
+            "a session on another model", "the adapter's own base", "Load the adapter on this model.");
+        var (tape, model) = (session.Tape, session.Model);
+        tape.Reset();
+        var (x, rows) = ptp.Rows(tape, session, [session.Tokens[^1]], u, g, count - 1);
+        var hidden = model.Blocks(tape, x, rows, ptp.Lora);
+        session.Stats.AddCall(count);
+        session.Cache.Append(1);
+        session.KeepLogits(model.Logits(tape, hidden.Slice(0, 1)).Value);
+        return (session.Pick(0, u, g), hidden);
+    }
+
+    /// <summary>Prepares for guesses of a tree whose node 0 is <paramref name="first"/>.</summary>
+    public void Start(ModelSession session, Variable slots, int first)
+    {
+        _steps?.Start(session, slots, first);
+        _laws = _steps is null ? session.Model.Logits(session.Tape, slots).Value : null;
+    }
+
+    /// <summary>The likeliest tokens of a slot, had <paramref name="picks"/> been picked behind node 0.</summary>
+    public void Guess(
+        ModelSession session, Auxiliaries u, long g, int slot, scoped ReadOnlySpan<int> picks, double softness, ref BestGuesses best)
+    {
+        var logits = _laws is { } laws ? laws.Slice(slot, 1) : _steps!.At(session.Tape, slot, picks);
+        session.Model.Backend.Download(logits, _law);
+        if (TensorPrimitives.IsFiniteAll<float>(_law))
+        {
+            session.ToLaw(_law, _law);
+            u.Fill(g, _u);
+            _ptp.Rule.Guess(_u, _law, softness, ref best);
+        }
     }
 
     /// <summary>Tokens g, g + 1, ... of a draft.</summary>

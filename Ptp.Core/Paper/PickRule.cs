@@ -33,7 +33,30 @@ public abstract class PickRule
     /// <param name="law">The approximation, [V].</param>
     /// <param name="softness">How far its cells may be off, see <see cref="PickGuess"/>.</param>
     /// <param name="confidence">The probability that the guess is right.</param>
-    public abstract int Guess(ReadOnlySpan<float> u, ReadOnlySpan<float> law, double softness, out float confidence);
+    public int Guess(ReadOnlySpan<float> u, ReadOnlySpan<float> law, double softness, out float confidence)
+    {
+        if (softness <= 0)
+        {
+            var exact = Pick(u, law);
+            confidence = law[exact];
+            return exact;
+        }
+
+        Span<int> token = [0];
+        Span<float> chance = [0];
+        var best = new BestGuesses(token, chance);
+        Guess(u, law, softness, ref best);
+        confidence = chance[0];
+        return best.Count > 0 ? token[0] : throw Paper.Pick.NotALaw(law.Length, 0);
+    }
+
+    /// <summary>The tokens the numbers most probably choose from a law of which only an approximation is known.</summary>
+    /// <param name="u">Numbers in [0, 1).</param>
+    /// <param name="law">The approximation, [V].</param>
+    /// <param name="softness">How far it may be off; above 0.</param>
+    /// <param name="best">Receives the tokens and the probability that each is right.</param>
+    public abstract void Guess(
+        scoped ReadOnlySpan<float> u, scoped ReadOnlySpan<float> law, double softness, ref BestGuesses best);
 
     /// <summary>Numbers that choose the given token; false if no numbers of the grid do.</summary>
     /// <param name="token">An id below V.</param>
@@ -80,8 +103,9 @@ public sealed class InverseCdf : PickRule
     public override int Pick(ReadOnlySpan<float> u, ReadOnlySpan<float> law) => Paper.Pick.Token(u[0], law);
 
     /// <inheritdoc/>
-    public override int Guess(ReadOnlySpan<float> u, ReadOnlySpan<float> law, double softness, out float confidence) =>
-        PickGuess.Token(u[0], law, softness, out confidence);
+    public override void Guess(
+        scoped ReadOnlySpan<float> u, scoped ReadOnlySpan<float> law, double softness, ref BestGuesses best) =>
+        PickGuess.Tokens(u[0], law, softness, ref best);
 
     /// <inheritdoc/>
     public override bool TryDraw(

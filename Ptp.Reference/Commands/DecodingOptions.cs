@@ -159,9 +159,7 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
     /// <summary>The same, with what decides the length of drafts if they shall pay.</summary>
     public IDecoder ErrorCorrected(Func<IDrafter, IDrafter>? wrap, out PayingLength? length)
     {
-        var adapter = Adapter ?? throw new PtpException(
-            "Decode with PTP", "no adapter", "an adapter of this model",
-            "Name one with --adapter FOLDER, make one with 'ptp distill', or use --decoder ar.");
+        var adapter = Adapter ?? throw NoAdapter("Decode with PTP");
         var drafter = adapter.NewDrafter();
         length = Length(adapter);
         return new ErrorCorrectedDecoding(
@@ -172,13 +170,25 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
     /// <param name="budget">Slots of a call; 0 = as many as pay.</param>
     public IDecoder PartialQuadratic(int budget)
     {
-        var adapter = Adapter ?? throw new PtpException(
-            "Decode with branches", "no adapter", "an adapter of this model",
-            "Name one with --adapter FOLDER, make one with 'ptp distill', or use --decoder ar.");
+        var adapter = Adapter ?? throw NoAdapter("Decode with branches");
         return new PartialQuadraticDecoding(adapter, Law, budget > 0
             ? new PartialQuadraticOptions { Budget = budget, Slots = Slots }
             : new PartialQuadraticOptions { Budget = 64, Slots = Slots, Costs = Costs(Model.Model), Drafting = Drafts(adapter) });
     }
+
+    /// <summary>The decoder that drafts trees.</summary>
+    /// <param name="nodes">Tokens of a tree.</param>
+    public IDecoder Tree(int nodes)
+    {
+        var adapter = Adapter ?? throw NoAdapter("Decode with draft trees");
+        Guard.Require(adapter is { Reading: SlotReading.Categorical, SharesBase: true }, "Decode with draft trees",
+            $"an adapter with {adapter.Reading} slots", "categorical slots, whose laws know alternatives",
+            "Distill one with --reading categorical, or use --decoder ptp.");
+        return new TreeDecoding(Model.Model, new CategoricalTreeDrafter(adapter), Law, Rule, nodes);
+    }
+
+    private static PtpException NoAdapter(string asked) => new(asked, "no adapter", "an adapter of this model",
+        "Name one with --adapter FOLDER, make one with 'ptp distill', or use --decoder ar.");
 
     private PayingLength? Length(SlotModel adapter) => !Pays
         ? null

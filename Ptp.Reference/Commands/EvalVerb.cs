@@ -28,6 +28,9 @@ internal sealed class EvalVerb : Verb
     private readonly Option<int?> _budget = Values.WholeOrNone(
         "--budget", "Verify and draft in the same call, with so many slots for all branches (0 = as many as pay), instead of drafts.", 0);
 
+    private readonly Option<int?> _tree = Values.WholeOrNone(
+        "--tree", "Draft trees of so many tokens instead of chains: alternatives where u is close to a border.", 1, 256);
+
     private readonly Option<bool> _pairs = Values.Switch(
         "--incompatible", "Also measure incompatible pairs: rounds whose first two own drafts d0, d1 have P(d0) = 0 or P(d1 | d0) = 0.");
 
@@ -38,12 +41,13 @@ internal sealed class EvalVerb : Verb
             + "in all and by slot. 'own' counts what the drafter alone would have had, without its first token replaced by the exact one.",
             "ptp eval                                                   # the models and the held-out sample that come with ptp",
             "ptp eval --compare models/independent --incompatible       # against independent predictions",
+            "ptp eval --tree 16                                         # 16 drafted tokens a round, as a tree",
             "ptp eval --budget 8                                        # tokens per call of branches with 8 slots",
             "ptp eval --model runs/base --adapter runs/ptp --data runs/corpus --prompts 50 --json")
     {
         _data.AllowMultipleArgumentsPerToken = true;
         _decoding.AddTo(this);
-        foreach (var option in (Option[])[_data, _prompts, _promptTokens, _lossTokens, _compare, _budget, _pairs])
+        foreach (var option in (Option[])[_data, _prompts, _promptTokens, _lossTokens, _compare, _budget, _tree, _pairs])
         {
             Add(option);
         }
@@ -53,8 +57,9 @@ internal sealed class EvalVerb : Verb
     protected override int Execute(Call call)
     {
         var budget = call.Get(_budget);
-        Guard.Require(budget is null || !call.Get(_pairs), "Evaluate", "--budget with --incompatible", "one of them",
-            "Pairs are counted in drafts; leave one of the options out.");
+        var ways = new[] { budget is not null, call.Get(_tree) is not null, call.Get(_pairs) }.Count(x => x);
+        Guard.Require(ways <= 1, "Evaluate", "several of --budget, --tree and --incompatible", "one of them",
+            "Pairs are counted in chains; leave the others out.");
         using var backend = call.Backend();
         var documents = HeldOutText.Read(call.Get(_data) ?? []);
         var decoding = _decoding.Load(call, backend);
@@ -62,7 +67,7 @@ internal sealed class EvalVerb : Verb
         call.Out.Note($"{backend.Name}; {decoding.Model.Folder}; {decoding.AdapterFolder ?? "no adapter"}");
 
         var corpora = TrainingInput.Tokens(call, documents, decoding.Model.Tokenizer, new Dictionary<string, double>());
-        var evaluation = new Evaluation(call, call.Get(_prompts), call.Get(_promptTokens), call.Get(_pairs), budget);
+        var evaluation = new Evaluation(call, call.Get(_prompts), call.Get(_promptTokens), call.Get(_pairs), budget, call.Get(_tree));
         var parts = Parts(corpora);
         Evaluation.Perplexity(decoding.Model, corpora, parts, call.Get(_lossTokens));
         if (decoding.Adapter is not null)

@@ -121,6 +121,17 @@ public sealed class ExactnessCase
         }
     }
 
+    /// <summary>Draft trees of a random adapter, or scripted ones that hold right and wrong continuations at random.</summary>
+    /// <param name="scripted">True for scripted trees.</param>
+    public IDecoder Tree(bool scripted)
+    {
+        var random = new RandomStream(Seed, "trees");
+        ITreeDrafter drafter = scripted
+            ? new ScriptedTreeDrafter(this, random)
+            : new CategoricalTreeDrafter(Slotted(DrafterKind.Categorical), 0.05 + random.NextDouble());
+        return new TreeDecoding(Model, drafter, Law, Rule, 1 + random.NextInt(24));
+    }
+
     /// <summary>Verification and drafting in one call, with a random adapter and budget, fixed or by (made-up) costs.</summary>
     /// <param name="kind">Gated or categorical.</param>
     public IDecoder PartialQuadratic(DrafterKind kind)

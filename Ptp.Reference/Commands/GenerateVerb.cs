@@ -19,10 +19,12 @@ internal sealed class GenerateVerb : Verb
 
     private readonly Option<string?> _decoder = Values.Word(
         "--decoder", "ar = one token per call; ptp = draft, verify, correct; pqd = verify and draft in the same call, a branch for "
-        + "each number of right tokens. Default: ptp if there is an adapter.", ["ar", "ptp", "pqd"]);
+        + "each number of right tokens; tree = as ptp, with alternatives where u is close to a border. Default: ptp if there is an "
+        + "adapter.", ["ar", "ptp", "pqd", "tree"]);
 
     private readonly Option<int> _budget = Values.Whole(
-        "--budget", "For pqd: slots of a call, all branches together; 0 = as many as pay, by the measured cost of calls.", 0, 0, 4096);
+        "--budget", "For pqd: slots of a call, all branches together; 0 = as many as pay, by the measured cost of calls. For tree: tokens "
+        + "of a draft, 0 = 16.", 0, 0, 4096);
 
     private readonly Option<string[]> _stop = Values.Texts(
         "--stop", "End the text where this string appears; it is not printed.", "STRING");
@@ -69,13 +71,14 @@ internal sealed class GenerateVerb : Verb
         var prompt = call.Get(_prompt) ?? "";
         prompt = prompt == "-" ? call.Out.Host.In.ReadToEnd() : prompt;
         var name = call.Get(_decoder) ?? (decoding.Adapter is null ? "ar" : "ptp");
-        Guard.Require(name == "pqd" || call.Get(_budget) == 0, "Read --budget", $"a budget for --decoder {name}", "--decoder pqd",
-            "Add --decoder pqd, or leave --budget out.");
+        Guard.Require(name is "pqd" or "tree" || call.Get(_budget) == 0, "Read --budget", $"a budget for --decoder {name}",
+            "--decoder pqd or tree", "Add --decoder pqd, or leave --budget out.");
         PayingLength? length = null;
         var decoder = name switch
         {
             "ar" => decoding.Autoregressive(),
             "pqd" => decoding.PartialQuadratic(call.Get(_budget)),
+            "tree" => decoding.Tree(call.Get(_budget) is > 0 and var nodes ? nodes : 16),
             _ => decoding.ErrorCorrected(null, out length),
         };
         var ids = decoding.Model.Encode(prompt, addBegin: !call.Get(_noBegin));

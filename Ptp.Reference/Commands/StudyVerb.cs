@@ -15,6 +15,7 @@ internal sealed class StudyVerb : Verb
     {
         ["horizon"] = HorizonStudy.Run,
         ["iat"] = InverseStudy.Run,
+        ["candidates"] = CandidateStudy.Run,
     };
 
     private readonly Argument<string> _name = new("NAME") { Description = "One of: " + string.Join(", ", s_studies.Keys) + "." };

@@ -18,7 +18,7 @@ internal sealed class TripModels(StudySpace space)
     /// <summary>N, slots.</summary>
     public const int Slots = 16;
 
-    private const int BaseSteps = 3000;
+    private const int BaseSteps = 6000;
     private const int SlotSteps = 6000;
     private const int Texts = 20_000;
     private IReadOnlyList<Completion>? _completions;

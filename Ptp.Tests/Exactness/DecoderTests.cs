@@ -36,6 +36,16 @@ public sealed class PartialQuadraticCategoricalTests : DecoderContract
     protected override IDecoder Decoder(ExactnessCase drawn) => drawn.PartialQuadratic(DrafterKind.Categorical);
 }
 
+public sealed class TreeDecoderTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) => drawn.Tree(scripted: false);
+}
+
+public sealed class ScriptedTreeDecoderTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) => drawn.Tree(scripted: true);
+}
+
 public sealed class StudentDecoderTests : DecoderContract
 {
     protected override IDecoder Decoder(ExactnessCase drawn) => drawn.ErrorCorrected(drawn.Drafter(DrafterKind.Student));

@@ -17,17 +17,17 @@ public sealed class PickGuessTests
     {
         var law = Laws.Generate(seed);
         var u = (float)new RandomStream((ulong)seed, "u").NextInt(Cell.Grid) / Cell.Grid;
-        Assert.Equal(Pick.Token(u, law), PickGuess.Token(u, law, 0, out var confidence));
+        Assert.Equal(Pick.Token(u, law), InverseCdf.Instance.Guess([u], law, 0, out var confidence));
         Assert.Equal(law[Pick.Token(u, law)], confidence);
         foreach (var softness in (double[])[1e-3, 0.1, 1])
         {
-            var token = PickGuess.Token(u, law, softness, out confidence);
+            var token = InverseCdf.Instance.Guess([u], law, softness, out confidence);
             Assert.True(law[token] > 0, "an impossible token");
             Assert.InRange(confidence, 0, 1.000001f);
         }
 
         // At u = 1/2 the borders' errors are symmetric; so large a softness sees widths only.
-        Assert.InRange(law[PickGuess.Token(0.5, law, 1e3, out _)], 0.99f * law.Max(), law.Max());
+        Assert.InRange(law[InverseCdf.Instance.Guess([0.5f], law, 1e3, out _)], 0.99f * law.Max(), law.Max());
     });
 
     [Fact]
@@ -51,8 +51,8 @@ public sealed class PickGuessTests
             var u = (float)random.NextInt(Cell.Grid) / Cell.Grid;
             var truth = Pick.Token(u, laws[0]);
             pick += Pick.Token(u, mean) == truth ? 1 : 0;
-            guess += PickGuess.Token(u, mean, 0.1, out _) == truth ? 1 : 0;
-            likeliest += PickGuess.Token(u, mean, 1e3, out _) == truth ? 1 : 0;
+            guess += InverseCdf.Instance.Guess([u], mean, 0.1, out _) == truth ? 1 : 0;
+            likeliest += InverseCdf.Instance.Guess([u], mean, 1e3, out _) == truth ? 1 : 0;
         }
 
         // One standard deviation of such a difference is about 0.4 % of the trials.

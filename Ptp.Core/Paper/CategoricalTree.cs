@@ -1,0 +1,71 @@
+// A tree of C-PTP drafts: where Pick under a slot's law is unsure, the runners-up are drafted too. Best first: the node with the
+// likeliest path is taken next, and its slot's law, given that path, is asked for children; after n nodes the tree is the n likeliest.
+// Costs the same slots and as many steps of the head as a chain of n. Refuses: other models than the adapter's base.
+
+using Ptp.Core.Decoding;
+
+namespace Ptp.Core.Paper;
+
+/// <summary>Drafts trees through the verifier's own weights and cache.</summary>
+public sealed class CategoricalTreeDrafter : ITreeDrafter
+{
+    private const int Children = 4;
+    private readonly SlotModel _ptp;
+    private readonly CategoricalReader _reader;
+    private readonly double _softness;
+
+    /// <summary>A drafter of a gated model with categorical slots.</summary>
+    /// <param name="ptp">The model.</param>
+    /// <param name="softness">How far its laws may be off when alternatives are weighed; best near 0.7 (docs/LOG.md).</param>
+    public CategoricalTreeDrafter(SlotModel ptp, double softness = 0.7) =>
+        (_ptp, _reader, _softness) = (ptp, new CategoricalReader(ptp), softness);
+
+    /// <inheritdoc/>
+    public int Slots => _ptp.Slots;
+
+    /// <inheritdoc/>
+    public DraftTree Propose(ModelSession session, Auxiliaries u, long g, int nodes, int depth)
+    {
+        var count = Math.Min(depth, nodes);
+        var (first, hidden) = _reader.Call(_ptp, session, u, g, count);
+        var (tokens, parents, depths) = (new List<int> { first }, new List<int> { -1 }, new List<int> { 0 });
+        var open = new PriorityQueue<(int Token, int Parent, float Chance), float>();
+        if (count > 1)
+        {
+            _reader.Start(session, hidden.Slice(1, count - 1), first);
+            Span<int> children = stackalloc int[Children];
+            Span<float> chances = stackalloc float[Children];
+            var path = new List<int>();
+            for (var (node, chance) = (0, 1f); ;)
+            {
+                if (depths[node] + 1 < count)
+                {
+                    path.Clear();
+                    for (var ancestor = node; ancestor > 0; ancestor = parents[ancestor])
+                    {
+                        path.Insert(0, tokens[ancestor]);
+                    }
+
+                    var best = new BestGuesses(children, chances);
+                    _reader.Guess(session, u, g + 1 + depths[node], depths[node], [.. path], _softness, ref best);
+                    for (var i = 0; i < best.Count; i++)
+                    {
+                        open.Enqueue((children[i], node, chance * chances[i]), -chance * chances[i]);
+                    }
+                }
+
+                if (tokens.Count >= nodes || !open.TryDequeue(out var next, out _))
+                {
+                    break;
+                }
+
+                (node, chance) = (tokens.Count, next.Chance);
+                tokens.Add(next.Token);
+                parents.Add(next.Parent);
+                depths.Add(depths[next.Parent] + 1);
+            }
+        }
+
+        return new DraftTree([.. tokens], [.. parents], [.. depths]);
+    }
+}
