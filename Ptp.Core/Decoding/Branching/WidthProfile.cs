@@ -8,7 +8,7 @@ namespace Ptp.Core.Decoding.Branching;
 
 /// <summary>The best shape of a set of strands under a branching model.</summary>
 [Paper("Width profile")]
-public sealed record WidthProfile
+public sealed class WidthProfile
 {
     private const int FirstBound = 8;
 

@@ -1,6 +1,6 @@
 // How close texts are to what the base would have written, when the verification rule does not promise it.
 //   q-bar = mean over answers of exp(mean ln p_base), in %;  PPL = mean of exp(-mean ln p_base);  gzip ratio: bytes over zipped bytes
-//   p_align: z = sum (ln p(t) - E ln p) / sqrt(sum Var ln p) on the sampling law, two-sided.  Refuses: answers without tokens.
+//   p_align: z = sum (ln p(t) - E ln p) / sqrt(sum Var ln p) on the sampling law, two-sided.  Refuses: empty answers and texts.
 
 using System.IO.Compression;
 using System.Text;
@@ -78,9 +78,10 @@ public static class Faithfulness
     }
 
     /// <summary>UTF-8 bytes of a text over the bytes of its gzip: large for texts that repeat themselves.</summary>
-    /// <param name="text">Any text; the ratio of very short ones is small, as gzip adds some twenty bytes.</param>
+    /// <param name="text">A text; the ratio of very short ones is small, as gzip adds some twenty bytes.</param>
     public static double GzipRatio(string text)
     {
+        Guard.Require(text.Length > 0, "Measure repetition", "an empty text", "at least one character", "Leave out empty texts.");
         var bytes = Encoding.UTF8.GetBytes(text);
         using var zipped = new MemoryStream();
         using (var gzip = new GZipStream(zipped, CompressionLevel.Optimal, leaveOpen: true))
