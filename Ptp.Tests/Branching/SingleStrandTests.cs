@@ -5,7 +5,6 @@
 using Ptp.Core.Cpu;
 using Ptp.Core.Decoding;
 using Ptp.Core.Decoding.Branching;
-using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Reference.Commands;
 using Xunit;
