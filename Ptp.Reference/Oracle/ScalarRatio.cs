@@ -9,7 +9,7 @@ public static class ScalarRatio
 {
     /// <summary>The law of the committed token, [V].</summary>
     /// <param name="p">The verifier's law, which the drafter knows.</param>
-    /// <param name="confidence">q(x) that the rule divides by, the remainder spread evenly over the other tokens; 1 is a point mass.</param>
+    /// <param name="confidence">q(x) that the rule divides by, what is left spread evenly over the other tokens; 1 is a point mass.</param>
     /// <param name="sharesU">True to draw from the rest with the u that made x.</param>
     /// <param name="normalises">False to close the rest's cumulative sum with 1 at the last token instead.</param>
     public static double[] Committed(double[] p, double confidence = 1, bool sharesU = false, bool normalises = true)

@@ -18,7 +18,8 @@ public sealed class BranchingDataTests
     [Fact]
     public void A_fit_finds_the_parameters_again() => Cases.Run(8, random =>
     {
-        var truth = new ScalarBranching(0.02 + 0.2 * random.NextDouble(), 0.4 + 0.4 * random.NextDouble(), 0.2 + 0.6 * random.NextDouble());
+        var truth = new ScalarBranching(
+            0.08 + 0.14 * random.NextDouble(), 0.4 + 0.4 * random.NextDouble(), 0.2 + 0.6 * random.NextDouble());
         var data = Lives(truth, random, 2500);
         var fit = data.Fit();
         Assert.Equal(truth.Inflation, fit.Inflation, 0.03);

@@ -10,7 +10,7 @@ namespace Ptp.Tests.Branching;
 
 public sealed class WidthProfileTests
 {
-    // Lengths as length x count. The fit is published with four digits, which leaves its tokens uncertain by some 3e-4: 4.282 is 4.2826 here.
+    // Lengths as length x count. The fit is published with four digits, which leaves tokens uncertain by some 3e-4: 4.282 is 4.2826 here.
     [Theory]
     [InlineData(120, "11x1 10x1 9x2 8x2 7x3 6x4 5x4", 17, 4.067)]
     [InlineData(300, "12x2 11x2 10x3 9x5 8x6 7x8 6x10 5x3", 39, 4.282)]

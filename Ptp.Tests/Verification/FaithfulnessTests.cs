@@ -111,9 +111,9 @@ public sealed class FaithfulnessTests
     {
         using var backend = new CpuBackend(1);
         var language = new TinyLanguage(backend, 3);
+        var drafter = new TinyLanguage.Drafter(language, TinyLanguage.Habit.Likeliest);
         var decoder = new DraftAndVerify(
-            language.Model, new TinyLanguage.Drafter(language, TinyLanguage.Habit.Likeliest), VerificationRule.Parse(rule), TinyLanguage.Law,
-            InverseCdf.Instance, seed: 9);
+            language.Model, drafter, VerificationRule.Parse(rule), TinyLanguage.Law, InverseCdf.Instance, seed: 9);
         var tokens = Enumerable.Range(0, 1500).SelectMany(i =>
         {
             var text = decoder.Decode(TinyLanguage.Prompt, Auxiliaries.FromSeed((ulong)i), TinyLanguage.Limits).Tokens;

@@ -29,7 +29,8 @@ public sealed class RatioRuleTests
     [MemberData(nameof(Flaws))]
     public void The_oracle_gives_each_flaw_its_law(double confidence, bool sharesU, bool normalises, double[] law) =>
         Assert.All(
-            ScalarRatio.Committed([0.5, 0.3, 0.2], confidence, sharesU, normalises).Zip(law), pair => Assert.Equal(pair.Second, pair.First, 1e-9));
+            ScalarRatio.Committed([0.5, 0.3, 0.2], confidence, sharesU, normalises).Zip(law),
+            pair => Assert.Equal(pair.Second, pair.First, 1e-9));
 
     [Theory]
     [MemberData(nameof(Flaws))]

@@ -78,7 +78,8 @@ public sealed class VerificationRuleTests
         Assert.NotEmpty(Assert.Throws<PtpException>(() => VerificationRule.Parse(name)).WayOut);
 
     [Fact]
-    public void Ratio_at_one_and_nothing_added_is_the_lossless_one() => Assert.Same(RatioRule.Instance, VerificationRule.Parse("ratio:1,0"));
+    public void Ratio_at_one_and_nothing_added_is_the_lossless_one() =>
+        Assert.Same(RatioRule.Instance, VerificationRule.Parse("ratio:1,0"));
 
     [Fact]
     public void Distance_needs_cells_on_a_line()
@@ -122,7 +123,8 @@ public sealed class VerificationRuleTests
             Expect("distance:0.1", distance <= 0.1 || token == picked);
         }
 
-        void Expect(string name, bool accepts) => Assert.True(accepts == Accepts(name, law, token, u), $"{name}: token {token} at u = {u:R}");
+        void Expect(string name, bool accepts) =>
+            Assert.True(accepts == Accepts(name, law, token, u), $"{name}: token {token} at u = {u:R}");
     });
 
     // Probes stand on the edges of cells, where a closed right edge (the control) takes the next token's u.

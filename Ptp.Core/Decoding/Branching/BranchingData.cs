@@ -67,7 +67,8 @@ public sealed class BranchingData
     /// <summary>The likeliest model. One strand alone says nothing about rho, and then any rho is returned.</summary>
     public BranchingModel Fit()
     {
-        Guard.Require(_steps.Count > 0, "Fit a branching model", "no steps", "at least one observed step", "Add histories of drafts first.");
+        Guard.Require(
+            _steps.Count > 0, "Fit a branching model", "no steps", "at least one observed step", "Add histories of drafts first.");
         return s_starts.Select(start => Model(NelderMead.Minimise(x => -LogLikelihood(Model(x)), start))).MaxBy(LogLikelihood)!;
     }
 

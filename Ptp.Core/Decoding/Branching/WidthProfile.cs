@@ -33,8 +33,8 @@ public sealed class WidthProfile
     /// <param name="mostStrands">Most strands; 1 makes H(n) the expected length of one chain.</param>
     public static WidthProfile Best(BranchingModel model, int budget, int depth, int mostStrands = int.MaxValue)
     {
-        Guard.Require(budget is >= 1 and <= 4096 && depth is >= 1 and <= 256 && mostStrands >= 1, "Shape strands",
-            $"{budget} tokens in at most {mostStrands} strands of {depth}", "1 to 4096 tokens, depths of 1 to 256, 1 strand or more",
+        Guard.Require(budget is >= 1 and <= 2048 && depth is >= 1 and <= 256 && mostStrands >= 1, "Shape strands",
+            $"{budget} tokens in at most {mostStrands} strands of {depth}", "1 to 2048 tokens, depths of 1 to 256, 1 strand or more",
             "Correct the budget.");
         var all = Math.Min(budget, mostStrands);
         for (var bound = Math.Min(FirstBound, all); ; bound = Math.Min(2 * bound, all))
@@ -50,17 +50,18 @@ public sealed class WidthProfile
     private static WidthProfile Solve(double[][] survival, int budget, int bound, int depth)
     {
         var choices = new ushort[depth + 1][,];
-        var next = new double[bound + 1, budget + 1];
+        var next = new double[1, budget + 1];
         for (var d = depth; d >= 1; d--)
         {
-            var (values, choice) = (new double[bound + 1, budget + 1], new ushort[bound + 1, budget + 1]);
-            for (var w = 1; w <= bound; w++)
+            var widest = Math.Min(bound, budget / d); // strands of length d take d tokens each
+            var (values, choice) = (new double[widest + 1, budget + 1], new ushort[widest + 1, budget + 1]);
+            for (var w = 1; w <= widest; w++)
             {
                 // With one strand more allowed, the best is the old one or uses all w.
                 for (var b = 0; b <= budget; b++)
                 {
                     (values[w, b], choice[w, b]) = (values[w - 1, b], choice[w - 1, b]);
-                    if (b >= w && survival[w][d] + next[w, b - w] is var own && own > values[w, b])
+                    if (b >= w && survival[w][d] + next[Math.Min(w, next.GetUpperBound(0)), b - w] is var own && own > values[w, b])
                     {
                         (values[w, b], choice[w, b]) = (own, (ushort)w);
                     }
@@ -74,7 +75,7 @@ public sealed class WidthProfile
         var (width, left) = (bound, budget);
         for (var d = 1; d <= depth; d++)
         {
-            width = widths[d - 1] = choices[d][width, left];
+            width = widths[d - 1] = choices[d][Math.Min(width, choices[d].GetUpperBound(0)), left];
             left -= width;
         }
 

@@ -6,7 +6,7 @@ using Ptp.Core.Paper;
 
 namespace Ptp.Core.Decoding.Verification;
 
-/// <summary>Accept with probability min(1, kappa p(x) + omega), else draw from p without x; kappa = 1, omega = 0 is <see cref="RatioRule"/>.</summary>
+/// <summary>Accept with probability min(1, kappa p(x) + omega), else draw from p without x; <see cref="RatioRule"/> is 1, 0.</summary>
 public sealed class RelaxedRatioRule : VerificationRule
 {
     private readonly double _kappa;
