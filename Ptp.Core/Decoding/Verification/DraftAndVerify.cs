@@ -65,7 +65,8 @@ public sealed class DraftAndVerify : IDecoder
         // The last token of a round is the verifier's own, so a draft longer than what is left minus one is wasted.
         var most = Math.Min(_slots, Math.Min(limits.MaxNewTokens - g, _session.Room) - 1);
         var draft = most > 0 ? _drafter.Propose(_session, u, g, most) : new Draft([], [], false);
-        var (tokens, known) = (draft.Tokens, Verify(draft, u, g));
+        int[] tokens = [.. draft.Tokens]; // a copy: the caller is told what was proposed, its first token included
+        var known = Verify(tokens, draft.KnowsFirstLaw, u, g);
         var decided = new int[tokens.Length + 1];
         tokens.AsSpan(0, known).CopyTo(decided);
         var correct = known;
@@ -100,27 +101,27 @@ public sealed class DraftAndVerify : IDecoder
             decided[correct] = tokens[correct];
         }
 
-        return Rounds.Commit(decided.AsSpan(0, correct + 1), tokens.Length, correct, output, limits, _session, committed);
+        return Rounds.Commit(decided.AsSpan(0, correct + 1), draft.Tokens, tokens.Length, correct, output, limits, _session, committed);
     }
 
-    /// <summary>The verifying call. Returns how many tokens of the draft are known: law row 0 is that of the first behind them.</summary>
-    private int Verify(Draft draft, Auxiliaries u, long g)
+    /// <summary>The verifying call. Returns how many draft tokens are known: law row 0 is that of the first behind them.</summary>
+    private int Verify(int[] tokens, bool knowsFirstLaw, Auxiliaries u, long g)
     {
-        int[] all = [_session.Tokens[^1], .. draft.Tokens];
+        int[] all = [_session.Tokens[^1], .. tokens];
         if (_own is not null)
         {
-            VerifyByOwnLaws(draft.KnowsFirstLaw ? draft.Tokens : all, all, _own);
+            VerifyByOwnLaws(knowsFirstLaw ? tokens : all, all, _own);
             return 0;
         }
 
-        if (!draft.KnowsFirstLaw)
+        if (!knowsFirstLaw)
         {
             _session.Verify(all);
             return 0;
         }
 
-        draft.Tokens[0] = _session.Pick(0, u, g); // its law came with the draft, so it need not be guessed
-        _session.Verify(draft.Tokens);
+        tokens[0] = _session.Pick(0, u, g); // its law came with the draft, so it need not be guessed
+        _session.Verify(tokens);
         return 1;
     }
 
