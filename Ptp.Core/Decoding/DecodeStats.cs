@@ -10,6 +10,7 @@ public sealed class DecodeStats
     private long[] _correctHistogram = new long[1];
     private long[] _slotTried = new long[1];
     private long[] _slotRight = new long[1];
+    private long[] _slotReached = new long[1];
 
     /// <summary>Tokens committed.</summary>
     public long Tokens { get; private set; }
@@ -71,6 +72,9 @@ public sealed class DecodeStats
     /// <summary>Rounds in which slots 0 to j were all right.</summary>
     public ReadOnlySpan<long> SlotRight => _slotRight;
 
+    /// <summary>Rounds in which slot j was drafted and all slots before it were right.</summary>
+    public ReadOnlySpan<long> SlotReached => _slotReached;
+
     /// <summary>Counts one forward pass.</summary>
     public void AddCall(int rows, bool ofDrafter = false)
     {
@@ -93,10 +97,12 @@ public sealed class DecodeStats
         _correctHistogram[correct]++;
         Grow(ref _slotTried, drafted);
         Grow(ref _slotRight, drafted);
+        Grow(ref _slotReached, drafted);
         for (var slot = 0; slot < drafted; slot++)
         {
             _slotTried[slot]++;
             _slotRight[slot] += slot < correct ? 1 : 0;
+            _slotReached[slot] += slot <= correct ? 1 : 0;
         }
     }
 
@@ -133,6 +139,7 @@ public sealed class DecodeStats
         AddTo(ref _correctHistogram, other._correctHistogram);
         AddTo(ref _slotTried, other._slotTried);
         AddTo(ref _slotRight, other._slotRight);
+        AddTo(ref _slotReached, other._slotReached);
     }
 
     private static double Ratio(long a, long b) => b == 0 ? 0 : (double)a / b;

@@ -1,6 +1,6 @@
 // A drafter: context + auxiliaries -> a chain of proposed tokens with confidences.
 // A proposal of a drafter that is deterministic given u is a point mass: its token is all its law.
-// Refuses: proposals without the u they were made from; sharing u is safe only under accept-if-equal.
+// Refuses: proposals without the u they were made from; a verifier must compare with u's own pick or draw afresh (Verification).
 
 using Ptp.Core.Paper;
 

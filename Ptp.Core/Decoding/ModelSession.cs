@@ -163,14 +163,20 @@ public sealed class ModelSession
         (_rows, _lawOf) = (logits.Rows, -1);
     }
 
+    /// <summary>The logits behind <paramref name="row"/> of the last call, [V]; valid until the next call.</summary>
+    public ReadOnlySpan<float> Logits(int row)
+    {
+        System.Diagnostics.Debug.Assert(row < _rows, "Only rows of the last call have logits.");
+        return _logits.AsSpan(row * _law.Length, _law.Length);
+    }
+
     /// <summary>The law behind <paramref name="row"/> of the last call, [V]; valid until another row is asked for.</summary>
     public ReadOnlySpan<float> Law(int row)
     {
-        System.Diagnostics.Debug.Assert(row < _rows, "Only rows of the last call have laws.");
         if (_lawOf != row)
         {
             // One row at a time: verification stops at the first mismatch and never needs the laws behind it.
-            _transform.ToLaw(_logits.AsSpan(row * _law.Length, _law.Length), _law);
+            _transform.ToLaw(Logits(row), _law);
             _lawOf = row;
         }
 

@@ -31,7 +31,7 @@ public sealed class CategoricalDrafter : IDrafter
     /// <inheritdoc/>
     public Draft Propose(ModelSession session, Auxiliaries u, long g, int count)
     {
-        var (first, hidden) = _reader.Call(_ptp, session, u, g, count);
+        var (first, hidden) = _reader.Call(session, u, g, count);
         var tokens = new int[count];
         var confidences = new float[count];
         (tokens[0], confidences[0]) = (first, 1f);
@@ -65,14 +65,14 @@ internal sealed class CategoricalReader
 
     /// <summary>The drafting call: the last token's row, which gives token g exactly, and the slots behind it.</summary>
     /// <returns>Token g, and hidden states of the call, [count, D], the slots from row 1 on.</returns>
-    public (int First, Variable Hidden) Call(SlotModel ptp, ModelSession session, Auxiliaries u, long g, int count)
+    public (int First, Variable Hidden) Call(ModelSession session, Auxiliaries u, long g, int count)
     {
-        Guard.Require(ReferenceEquals(session.Model, ptp.Network), "Draft with a gated adapter",
+        Guard.Require(ReferenceEquals(session.Model, _ptp.Network), "Draft with a gated adapter",
             "a session on another model", "the adapter's own base", "Load the adapter on this model.");
         var (tape, model) = (session.Tape, session.Model);
         tape.Reset();
-        var (x, rows) = ptp.Rows(tape, session, [session.Tokens[^1]], u, g, count - 1);
-        var hidden = model.Blocks(tape, x, rows, ptp.Lora);
+        var (x, rows) = _ptp.Rows(tape, session, [session.Tokens[^1]], u, g, count - 1);
+        var hidden = model.Blocks(tape, x, rows, _ptp.Lora);
         session.Stats.AddCall(count);
         session.Cache.Append(1);
         session.KeepLogits(model.Logits(tape, hidden.Slice(0, 1)).Value);

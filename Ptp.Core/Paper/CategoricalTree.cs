@@ -27,7 +27,7 @@ public sealed class CategoricalTreeDrafter : ITreeDrafter
     public DraftTree Propose(ModelSession session, Auxiliaries u, long g, int nodes, int depth)
     {
         var count = Math.Min(depth, nodes);
-        var (first, hidden) = _reader.Call(_ptp, session, u, g, count);
+        var (first, hidden) = _reader.Call(session, u, g, count);
         var (tokens, parents, depths) = (new List<int> { first }, new List<int> { -1 }, new List<int> { 0 });
         var open = new PriorityQueue<(int Token, int Parent, float Chance), float>();
         if (count > 1)

@@ -4,7 +4,6 @@
 
 using Ptp.Core.Autograd;
 using Ptp.Core.Model;
-using Ptp.Core.Tensors;
 using Ptp.Core.Training;
 
 namespace Ptp.Core.Paper;

@@ -4,6 +4,7 @@
 
 using Ptp.Core.Autograd;
 using Ptp.Core.Decoding;
+using Ptp.Core.Decoding.Branching;
 using Ptp.Core.Tensors;
 
 namespace Ptp.Core.Paper;
@@ -22,6 +23,9 @@ public sealed record PartialQuadraticOptions
 
     /// <summary>Cost of drafting calls, see <see cref="CallCosts.MeasureDrafts"/>.</summary>
     public CallCosts? Drafting { get; init; }
+
+    /// <summary>How drafts survive, fitted beforehand; null = by the drafts' own confidences and what the decoder sees.</summary>
+    public BranchingModel? Branching { get; init; }
 }
 
 /// <summary>Verifies and drafts in the same call.</summary>
@@ -35,6 +39,7 @@ public sealed class PartialQuadraticDecoding : IDecoder
     private readonly PartialQuadraticOptions _options;
     private readonly CategoricalReader? _reader;
     private readonly DraftSurvival _survival;
+    private readonly SingleStrand? _strand;
     private readonly int _slots;
     private readonly Calibration _calibration = new();
     private int[] _draft = [];
@@ -56,6 +61,7 @@ public sealed class PartialQuadraticDecoding : IDecoder
         _session = new ModelSession(ptp.Network, law, ptp.Rule);
         _reader = ptp.Reading == SlotReading.Categorical ? new CategoricalReader(ptp) : null;
         _survival = new DraftSurvival(ptp.Slots);
+        _strand = options.Branching is { } branching ? new SingleStrand(branching, ptp.Slots) : null;
     }
 
     /// <inheritdoc/>
@@ -177,7 +183,7 @@ public sealed class PartialQuadraticDecoding : IDecoder
         var rewards = new double[_slots + 1];
         for (var k = 0; k <= _slots; k++)
         {
-            rewards[k] = _survival.Expected(Useful(k));
+            rewards[k] = _strand?.Expected(Useful(k)) ?? _survival.Expected(Useful(k));
         }
 
         var most = new int[drafted + 1];
@@ -188,7 +194,7 @@ public sealed class PartialQuadraticDecoding : IDecoder
             most[m] = useful > 0 ? Math.Min(_slots, useful + 1 - _ptp.Shift) : 0;
         }
 
-        var weights = BranchAllocation.Weights(confidences);
+        var weights = _strand?.Weights(drafted) ?? BranchAllocation.Weights(confidences);
         if (_options.Costs is not { } costs)
         {
             return BranchAllocation.Split(weights, rewards, most, _options.Budget);

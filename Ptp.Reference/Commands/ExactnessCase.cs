@@ -4,6 +4,8 @@
 
 using System.Globalization;
 using Ptp.Core.Decoding;
+using Ptp.Core.Decoding.Branching;
+using Ptp.Core.Decoding.Verification;
 using Ptp.Core.Heads;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
@@ -86,6 +88,16 @@ public sealed class ExactnessCase
             allSlots ? null : Length(new RandomStream(Seed, "length")));
     }
 
+    /// <summary>Verification by a rule, watched as <see cref="ErrorCorrected"/> is.</summary>
+    /// <param name="drafter">Any drafter.</param>
+    /// <param name="rule">Any rule; one that promises the path must give the expected tokens.</param>
+    /// <param name="own">The adapter of a 'self:' rule.</param>
+    public IDecoder Verified(IDrafter drafter, VerificationRule rule, SlotModel? own = null)
+    {
+        _watched = new WatchedDrafter(drafter);
+        return new DraftAndVerify(Model, _watched, rule, Law, Rule, Slots, Seed, own);
+    }
+
     /// <summary>Draft lengths: all slots, lengths at random in every round, or what pays under made-up costs.</summary>
     private IDraftLength? Length(RandomStream random)
     {
@@ -134,7 +146,8 @@ public sealed class ExactnessCase
 
     /// <summary>Verification and drafting in one call, with a random adapter and budget, fixed or by (made-up) costs.</summary>
     /// <param name="kind">Gated or categorical.</param>
-    public IDecoder PartialQuadratic(DrafterKind kind)
+    /// <param name="branching">True for a random branching model behind the split of the budget.</param>
+    public IDecoder PartialQuadratic(DrafterKind kind, bool branching = false)
     {
         var random = new RandomStream(Seed, "branches");
         var costs = new CallCosts([
@@ -146,6 +159,9 @@ public sealed class ExactnessCase
             Budget = random.NextInt(40),
             Costs = pays ? costs : null,
             Drafting = pays ? costs : null,
+            Branching = branching
+                ? new BranchingModel(0.9 * random.NextDouble(), 0.01 + 0.98 * random.NextDouble(), 0.5)
+                : null,
         });
     }
 

@@ -98,4 +98,5 @@ public abstract partial class BackendContract
         Assert.Equal(logits, Get(tensor));
         Assert.InRange(Backend.BinaryCrossEntropy(tensor, targets, weights, true) - expected, -1e-4 * (1 + expected), 1e-4 * (1 + expected));
         Near.Holds("dLogits", gradient, Get(tensor));
-    });}
+    });
+}

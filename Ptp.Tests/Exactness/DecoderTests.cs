@@ -4,6 +4,9 @@
 
 using Ptp.Core.Cpu;
 using Ptp.Core.Decoding;
+using Ptp.Core.Decoding.Verification;
+using Ptp.Core.Model;
+using Ptp.Core.Paper;
 using Ptp.Reference.Commands;
 using Xunit;
 
@@ -44,6 +47,34 @@ public sealed class TreeDecoderTests : DecoderContract
 public sealed class ScriptedTreeDecoderTests : DecoderContract
 {
     protected override IDecoder Decoder(ExactnessCase drawn) => drawn.Tree(scripted: true);
+}
+
+public sealed class PartialQuadraticBranchingModelTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) => drawn.PartialQuadratic(DrafterKind.Gated, branching: true);
+}
+
+public sealed class PartialQuadraticCategoricalBranchingModelTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) => drawn.PartialQuadratic(DrafterKind.Categorical, branching: true);
+}
+
+/// <summary>Every kind of drafter in turn.</summary>
+public sealed class ExactRuleTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) =>
+        drawn.Verified(drawn.Drafter(ExactnessSoak.KindOf(drawn.Seed)), ExactRule.Instance);
+}
+
+/// <summary>An adapter that changes nothing judges as the base does; its rows stand beside the base's in every call.</summary>
+public sealed class ExactRuleOnOwnLawsTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn)
+    {
+        var lora = new GatedLora(drawn.Model.Backend, drawn.Model.Config, 2, 1, seed: 1);
+        var own = new SlotModel(drawn.Model, lora, new FixedPointEmbedding(), drawn.Slots, drawn.Law, drawn.Rule, seed: 1);
+        return drawn.Verified(drawn.Drafter(ExactnessSoak.KindOf(drawn.Seed)), VerificationRule.Parse("self:exact"), own);
+    }
 }
 
 public sealed class StudentDecoderTests : DecoderContract

@@ -3,7 +3,6 @@
 // Controls: u moved by one token, a wrong noise law in the volume, a gradient that is not zero where it must not be.
 
 using Ptp.Core;
-using Ptp.Core.Autograd;
 using Ptp.Core.Cpu;
 using Ptp.Core.Decoding;
 using Ptp.Core.Model;

@@ -40,8 +40,8 @@ public sealed class UniformityTests
     {
         // Two tokens, the law of the second depends on the first; an 8 x 8 table of (u1, u2).
         float[][] laws = [[0.5f, 0.3f, 0.2f], [0.1f, 0.1f, 0.8f], [0.6f, 0.4f, 0f], [0.2f, 0.5f, 0.3f]];
-        Assert.True(ChiSquare(0) <= ChiSquareLimit(63));
-        Assert.True(ChiSquare(1) > ChiSquareLimit(63), "inverting under the wrong token's law must be caught");
+        Assert.True(ChiSquare(0) <= GoodnessOfFit.Limit(63));
+        Assert.True(ChiSquare(1) > GoodnessOfFit.Limit(63), "inverting under the wrong token's law must be caught");
 
         double ChiSquare(int fault)
         {
@@ -90,7 +90,7 @@ public sealed class UniformityTests
         foreach (var sample in new[] { along, across, seeds, doubles })
         {
             Assert.True(Distance(sample) <= Limit(Draws));
-            Assert.True(ChiSquareOfPairs(sample) <= ChiSquareLimit(255));
+            Assert.True(ChiSquareOfPairs(sample) <= GoodnessOfFit.Limit(255));
         }
 
         // Each of the 24 digits of u is fair, and so is whether it repeats that of the number before.
@@ -103,7 +103,7 @@ public sealed class UniformityTests
 
         // Controls: a sequence with memory, and a biased digit.
         var dependent = along.Zip(along.Skip(1).Append(0.5), (a, b) => a < 0.1 ? a : b).ToList();
-        Assert.True(ChiSquareOfPairs(dependent) > ChiSquareLimit(255));
+        Assert.True(ChiSquareOfPairs(dependent) > GoodnessOfFit.Limit(255));
         Assert.True(Math.Abs(along.Count(u => u < 0.52) - Draws / 2.0) > FairLimit);
     }
 
@@ -122,7 +122,7 @@ public sealed class UniformityTests
             counts[stream.NextInt(7)]++;
         }
 
-        Assert.True(counts.Sum(c => Math.Pow(c - Draws / 7.0, 2) / (Draws / 7.0)) <= ChiSquareLimit(6));
+        Assert.True(counts.Sum(c => Math.Pow(c - Draws / 7.0, 2) / (Draws / 7.0)) <= GoodnessOfFit.Limit(6));
     }
 
     [Theory]
@@ -160,9 +160,6 @@ public sealed class UniformityTests
     }
 
     private static double Limit(int n) => Math.Sqrt((LogAlarm + Math.Log(2)) / (2 * n)) + 1.0 / Cell.Grid;
-
-    private static double ChiSquareLimit(int freedom) =>
-        freedom + 2 * Math.Sqrt(freedom * LogAlarm) + 2 * LogAlarm; // Laurent and Massart
 
     private static double ChiSquareOfPairs(List<double> sample)
     {
