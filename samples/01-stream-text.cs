@@ -16,7 +16,7 @@ var tokenizer = Tokenizer.Load("models/base");
 var decoder = new ErrorCorrectedDecoding(model, ptp.NewDrafter(), ptp.Law, ptp.Rule);
 var (prompt, text) = (args.FirstOrDefault("Once upon a time"), tokenizer.CreateStreamingDecoder(atStart: false));
 Console.Write(prompt);
-var result = decoder.Decode([model.Config.BeginToken!.Value, .. tokenizer.Encode(prompt)], Auxiliaries.FromSeed(42),
+var result = decoder.Decode([model.Config.BeginToken!.Value, .. tokenizer.Encode(prompt)], Auxiliaries.FromSeed(42, ptp.NumbersPerToken),
     new DecodeLimits(200, model.Config.EndTokens), round => round.Tokens.ToArray().All(t => Print(text.Append(t))));
 Console.WriteLine($"\n[{result.Stats.Tokens} tokens in {result.Stats.Calls} calls]");
 

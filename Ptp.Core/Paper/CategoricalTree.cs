@@ -16,8 +16,8 @@ public sealed class CategoricalTreeDrafter : ITreeDrafter
 
     /// <summary>A drafter of a gated model with categorical slots.</summary>
     /// <param name="ptp">The model.</param>
-    /// <param name="softness">How far its laws may be off when alternatives are weighed; best near 0.7 (docs/LOG.md).</param>
-    public CategoricalTreeDrafter(SlotModel ptp, double softness = 0.7) =>
+    /// <param name="softness">How far its laws may be off when alternatives are weighed; best near 0.6 (docs/LOG.md).</param>
+    public CategoricalTreeDrafter(SlotModel ptp, double softness = 0.6) =>
         (_ptp, _reader, _softness) = (ptp, new CategoricalReader(ptp), softness);
 
     /// <inheritdoc/>
