@@ -66,8 +66,8 @@ internal static class Rounds
 
     /// <summary>Commits tokens up to the first end token, crops the cache, counts, and tells the caller.</summary>
     /// <param name="tokens">Verified tokens: the correct ones and one more.</param>
-    /// <param name="draft">The draft as it was proposed.</param>
-    /// <param name="drafted">How many leading tokens of it were verified.</param>
+    /// <param name="draft">The draft as it was proposed; of a tree, the path that was right.</param>
+    /// <param name="drafted">How many tokens were verified: leading ones of the draft, or all nodes of a tree.</param>
     /// <param name="correct">Leading draft tokens that were right.</param>
     /// <param name="output">Generated tokens so far; grows.</param>
     /// <param name="limits">When to stop.</param>
@@ -99,7 +99,7 @@ internal static class Rounds
         var goOn = committed?.Invoke(new Commitment(tokens[..count].ToArray(), Math.Min(correct, count))
         {
             Draft = draft.ToArray(),
-            Verified = drafted,
+            Verified = Math.Min(drafted, draft.Length),
         }) ?? true;
         return stop ?? (goOn ? null : StopReason.Cancelled);
     }

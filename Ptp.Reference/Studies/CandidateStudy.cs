@@ -21,12 +21,12 @@ internal static class CandidateStudy
 
     public static void Run(StudySpace space)
     {
-        var models = new TripModels(space);
+        var (models, contexts) = (new TripModels(space), space.Cases(Contexts));
         var ptp = models.Distilled(SlotReading.OneHot, "fixed-point");
         var session = new ModelSession(models.Base, TripModels.Law, ptp.Rule);
         var drafter = ptp.NewDrafter();
         var (central, longest, centres) = (new double[s_counts.Length], new double[s_counts.Length], 0.0);
-        for (var i = 0; i < Contexts; i++)
+        for (var i = 0; i < contexts; i++)
         {
             space.Cancellation.ThrowIfCancellationRequested();
             var random = new RandomStream((ulong)i, "candidates");
@@ -38,19 +38,19 @@ internal static class CandidateStudy
                 var some = candidates[..s_counts[c]];
                 double[][] places = [.. some.Select(x => x.Places)];
                 int[] correct = [.. some.Select(x => x.Correct)];
-                central[c] += correct[CandidateChoice.Parse("central").Choose(places, correct)] / (double)Contexts;
-                longest[c] += correct[CandidateChoice.Parse("biased:longest-match").Choose(places, correct)] / (double)Contexts;
+                central[c] += correct[CandidateChoice.Parse("central").Choose(places, correct)] / (double)contexts;
+                longest[c] += correct[CandidateChoice.Parse("biased:longest-match").Choose(places, correct)] / (double)contexts;
             }
 
             centres += Written(session, drafter, prompt, u: law =>
             {
                 var cell = Cell.Of(Pick.Token(random.NextDouble(), law), law);
                 return (float)((cell.Left + cell.Right) / 2);
-            }).Correct / (double)Contexts;
+            }).Correct / (double)contexts;
         }
 
         var text = new StringBuilder("# Correct tokens of a draft of 16 against the number of candidates, trips\n\n");
-        text.Append(CultureInfo.InvariantCulture, $"Effort {space.Effort}; {Contexts} contexts.\n\n| kept |");
+        text.Append(CultureInfo.InvariantCulture, $"Effort {space.Effort}; {contexts} contexts.\n\n| kept |");
         text.AppendJoin("|", s_counts.Select(m => $" M = {m} ")).Append("| every u central |\n|---|").AppendJoin("|", s_counts.Select(_ => "---")).Append("|---|\n");
         void Row(string name, double[] values, string last) => text.Append(CultureInfo.InvariantCulture, $"| {name} | ")
             .AppendJoin(" | ", values.Select(v => v.ToString("0.00", CultureInfo.InvariantCulture))).Append(CultureInfo.InvariantCulture, $" | {last} |\n");

@@ -22,7 +22,7 @@ internal static class HorizonStudy
 
     public static void Run(StudySpace space)
     {
-        var models = new TripModels(space);
+        var (models, contexts) = (new TripModels(space), space.Cases(Contexts));
         (string Name, SlotModel Ptp)[] all =
         [
             ("O-PTP", models.Distilled(SlotReading.OneHot, "fixed-point")),
@@ -30,11 +30,11 @@ internal static class HorizonStudy
             ("independent, argmax", models.Distilled(SlotReading.OneHot, "constant")),
             ("independent, Pick", models.Distilled(SlotReading.Categorical, "constant")),
         ];
-        var rows = all.Select(model => (model.Name, Correct: Correct(models, model.Ptp))).ToArray();
+        var rows = all.Select(model => (model.Name, Correct: Correct(models, model.Ptp, contexts))).ToArray();
         var independent = s_horizons.Select((_, i) => Math.Max(rows[2].Correct[i], rows[3].Correct[i])).ToArray();
 
         var text = new StringBuilder("# Correct tokens of a draft of N, trips\n\n");
-        text.Append(CultureInfo.InvariantCulture, $"Effort {space.Effort}; {Contexts} contexts; the base's law at temperature 1.\n\n");
+        text.Append(CultureInfo.InvariantCulture, $"Effort {space.Effort}; {contexts} contexts; the base's law at temperature 1.\n\n");
         text.Append("| model | ").AppendJoin(" | ", s_horizons.Select(n => $"N = {n}")).Append(" |\n|---|").AppendJoin("|", s_horizons.Select(_ => "---")).Append("|\n");
         void Row(string name, IEnumerable<double> values) => text.Append(CultureInfo.InvariantCulture, $"| {name} | ")
             .AppendJoin(" | ", values.Select(v => v.ToString("0.00", CultureInfo.InvariantCulture))).Append(" |\n");
@@ -53,13 +53,13 @@ internal static class HorizonStudy
     }
 
     /// <summary>Mean leading tokens that are right, for each horizon.</summary>
-    private static double[] Correct(TripModels models, SlotModel ptp)
+    private static double[] Correct(TripModels models, SlotModel ptp, int contexts)
     {
         var sum = new double[s_horizons.Length];
         var plain = new Autoregressive(models.Base, TripModels.Law, ptp.Rule);
         var session = new ModelSession(models.Base, TripModels.Law, ptp.Rule);
         var (drafter, inversion) = ptp.Reading == SlotReading.OneHot ? (ptp.NewDrafter(), null) : ((IDrafter?)null, new Inversion(ptp));
-        for (var i = 0; i < Contexts; i++)
+        for (var i = 0; i < contexts; i++)
         {
             // A context of one to 23 zones of the base's own, then 16 tokens from fresh numbers.
             var context = plain.Decode([TripLanguage.Begin], Auxiliaries.FromSeed(900_000 + (ulong)i), new DecodeLimits(1 + i % 23, [])).Tokens;
@@ -70,7 +70,7 @@ internal static class HorizonStudy
             var right = draft.Zip(truth).TakeWhile(t => t.First == t.Second).Count();
             for (var h = 0; h < s_horizons.Length; h++)
             {
-                sum[h] += Math.Min(right, s_horizons[h]) / (double)Contexts;
+                sum[h] += Math.Min(right, s_horizons[h]) / (double)contexts;
             }
         }
 

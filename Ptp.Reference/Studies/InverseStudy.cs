@@ -23,7 +23,7 @@ internal static class InverseStudy
     public static void Run(StudySpace space)
     {
         var models = new TripModels(space);
-        var trips = TripModels.HeldOut(Trips);
+        var trips = TripModels.HeldOut(space.Cases(Trips));
         var texts = new SplitTexts(
             [.. trips.Select((trip, i) => trip[..(Start(i) + TripModels.Slots)])], [.. trips.Select((_, i) => Start(i))]);
         (string Name, double[] Nats)[] rows =
@@ -34,7 +34,7 @@ internal static class InverseStudy
             ("independent by inversion", ByPosition(texts, new Inversion(models.Inverse("constant")).Sequential(texts, 77).LogLikelihood)),
         ];
         var text = new StringBuilder("# Perplexity by position behind the split, trips\n\n");
-        text.Append(CultureInfo.InvariantCulture, $"Effort {space.Effort}; {Trips} held-out trips, each split once, {TripModels.Slots} tokens behind the split.\n\n| model |");
+        text.Append(CultureInfo.InvariantCulture, $"Effort {space.Effort}; {trips.Length} held-out trips, each split once, {TripModels.Slots} tokens behind the split.\n\n| model |");
         for (var k = 1; k <= TripModels.Slots; k++)
         {
             text.Append(CultureInfo.InvariantCulture, $" {k} |");

@@ -39,6 +39,9 @@ internal sealed class StudySpace
     /// <summary>Set by Ctrl-C.</summary>
     public CancellationToken Cancellation => _call.Cancellation;
 
+    /// <summary>Measured cases: all of them, unless this is only a look.</summary>
+    public int Cases(int cases) => Effort >= 0.02 ? cases : Math.Max(5, cases / 50);
+
     /// <summary>Steps of a run under this effort.</summary>
     public int Steps(int steps) => Math.Max(1, (int)(steps * Effort));
 

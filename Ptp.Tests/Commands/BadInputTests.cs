@@ -117,6 +117,10 @@ public sealed class BadInputTests(TinyModels tiny)
     {
         CliRun.Refuses("text file", "eval", "--model", tiny.Base, "--data", tiny.At("nowhere"));
         CliRun.Refuses("--decoder pqd", "generate", "--model", tiny.Base, "--adapter", tiny.Adapter, "--prompt", "x", "--budget", "4");
+        CliRun.Refuses("categorical slots", "generate", "--model", tiny.Base, "--adapter", tiny.Adapter, "--prompt", "x", "--decoder", "tree");
+        CliRun.Refuses("race:K", "generate", "--model", tiny.Base, "--prompt", "x", "--pick-rule", "race:0");
+        CliRun.Refuses("distill an adapter for that rule", "generate", "--model", tiny.Base, "--adapter", tiny.Adapter, "--prompt", "x",
+            "--pick-rule", "tree");
         CliRun.Refuses("--incompatible", "eval", "--model", tiny.Base, "--adapter", tiny.Adapter, "--data", tiny.Corpus,
             "--budget", "4", "--incompatible");
         CliRun.Refuses("--prompt-tokens", "eval", "--model", tiny.Base, "--adapter", tiny.Adapter, "--data", tiny.Corpus,

@@ -35,7 +35,8 @@ public sealed class GenerateTests(TinyModels tiny)
             var categorical = CliRun.Result([.. common, "--adapter", tiny.Categorical, "--slots", $"{seed % 7}"]);
             Assert.Equal("ptp", student.GetProperty("decoder").GetString());
             var branches = CliRun.Result([.. common, "--adapter", tiny.Categorical, "--decoder", "pqd", "--budget", $"{seed}"]);
-            foreach (var other in (JsonElement[])[gated, student, categorical, branches])
+            var tree = CliRun.Result([.. common, "--adapter", tiny.Categorical, "--decoder", "tree", "--budget", $"{seed}"]);
+            foreach (var other in (JsonElement[])[gated, student, categorical, branches, tree])
             {
                 Assert.Equal(plain.GetProperty("text").GetString(), other.GetProperty("text").GetString());
                 Assert.Equal(plain.GetProperty("stop").GetString(), other.GetProperty("stop").GetString());

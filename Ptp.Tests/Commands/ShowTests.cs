@@ -263,6 +263,7 @@ public sealed class ShowTests(TinyModels tiny)
         ["--adapter", tiny.Student, "--slots", $"{1 + seed % 3}"],
         ["--adapter", tiny.Categorical, "--slots", $"{1 + seed % 6}"],
         ["--adapter", tiny.Categorical, "--decoder", "pqd", "--budget", $"{2 + seed}"],
+        ["--adapter", tiny.Categorical, "--decoder", "tree", "--budget", $"{2 + seed}"],
     ];
 
     private static IEnumerable<JsonNode> All(JsonNode result, string name) =>

@@ -38,7 +38,7 @@ public sealed class TinyModels : IDisposable
         var lora = new GatedLora(backend, config, 4, 1, 5);
         Widen(lora.Parameters, 5);
         Save(Adapter, new SlotModel(model, lora, new FixedPointEmbedding(), 6, law, InverseCdf.Instance, 5, SlotStart.LastToken), fingerprint);
-        var sampler = new SamplerHead(model, 2, 12, 7);
+        var sampler = new SamplerHead(model, 2, 12, 7, depth: 1);
         Widen(sampler.Parameters, 7);
         Save(Categorical, new SlotModel(
             model, lora, new FixedPointEmbedding(), 6, law, InverseCdf.Instance, 5, SlotStart.LastToken, SlotReading.Categorical, sampler), fingerprint);
