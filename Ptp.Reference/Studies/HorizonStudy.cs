@@ -1,6 +1,6 @@
 // ptp study horizon: how many tokens of a draft of N are right, for O-PTP, C-PTP and independent slots of equal training (paper 6.3).
 //   correct(N) = mean over contexts of the leading tokens of N drafted ones that equal the base's under the same u, N = 1, 2, 4, 8, 16
-// Independent slots are given both ways of reading: their likeliest token, and Pick(u, their law). Refuses: nothing.
+// Independent slots are read both ways, likeliest token and Pick(u, their law); categorical ones begin exact. Refuses: nothing.
 
 using System.Globalization;
 using System.Text;
@@ -66,7 +66,8 @@ internal static class HorizonStudy
             int[] prompt = [TripLanguage.Begin, .. context];
             var u = Auxiliaries.FromSeed(800_000 + (ulong)i);
             var truth = plain.Decode(prompt, u, new DecodeLimits(TripModels.Slots, [])).Tokens;
-            var draft = drafter is not null ? Drafted(drafter, session, prompt, u) : Sampled(inversion!, prompt, u);
+            // Behind a categorical draft stands the base's own row, whose law is exact: its first token needs no slot.
+            var draft = drafter is not null ? Drafted(drafter, session, prompt, u) : [truth[0], .. Sampled(inversion!, prompt, u)[1..]];
             var right = draft.Zip(truth).TakeWhile(t => t.First == t.Second).Count();
             for (var h = 0; h < s_horizons.Length; h++)
             {
