@@ -46,6 +46,20 @@ internal sealed class DraftSurvival(int slots)
         return sum;
     }
 
+    /// <summary>The paper's reward, the sum of j h_j over j up to k, h_j the chance of exactly j right places; kept to be compared with.</summary>
+    public double Printed(int count)
+    {
+        var (sum, alive) = (0.0, 1.0);
+        for (var right = 0; right <= Math.Min(count, Slots.Length); right++)
+        {
+            var goesOn = right < Slots.Length ? Slots[right].Mean : 0;
+            sum += right * alive * (1 - goesOn);
+            alive *= goesOn;
+        }
+
+        return sum;
+    }
+
     /// <summary>Learns from a verification; places before <paramref name="first"/> were known and teach nothing.</summary>
     public void Observe(int verified, int correct, int first = 0)
     {

@@ -1,6 +1,6 @@
 // Slots for branches (PTP section 5.2): branch m continues the text for the case that exactly m draft tokens are right.
 //   maximise sum_m A_m R(B_m) subject to sum B_m <= budget;   A_m = (1 - c_{m+1}) prod_{j<=m} c_j,  A_q = prod c_j
-// Exact by dynamic programming, whatever the shape of R; with costs, the budget itself is chosen. Refuses: nothing.
+// Exact by dynamic programming, whatever the shape of R; with costs, the budget itself is chosen; greedy for comparison. Refuses: nothing.
 
 namespace Ptp.Core.Paper;
 
@@ -32,6 +32,36 @@ public static class BranchAllocation
     {
         var choices = Solve(weights, rewards, most, budget, out _);
         return Trace(choices, budget);
+    }
+
+    /// <summary>The greedy split: slot after slot to the branch that gains most by it. Optimal for concave rewards only.</summary>
+    /// <param name="weights">A, [q + 1].</param>
+    /// <param name="rewards">R(k), [M + 1].</param>
+    /// <param name="most">Most slots of each branch, [q + 1].</param>
+    /// <param name="budget">Slots in all.</param>
+    public static int[] Greedy(ReadOnlySpan<double> weights, ReadOnlySpan<double> rewards, ReadOnlySpan<int> most, int budget)
+    {
+        var slots = new int[weights.Length];
+        for (var left = budget; left > 0; left--)
+        {
+            var (best, gain) = (-1, double.NegativeInfinity);
+            for (var m = 0; m < slots.Length; m++)
+            {
+                if (slots[m] < most[m] && weights[m] * (rewards[slots[m] + 1] - rewards[slots[m]]) is var own && own > gain)
+                {
+                    (best, gain) = (m, own);
+                }
+            }
+
+            if (best < 0)
+            {
+                break;
+            }
+
+            slots[best]++;
+        }
+
+        return slots;
     }
 
     /// <summary>The best split with the budget chosen to maximise (1 + value) / cost: tokens of the next call over this call's time.</summary>

@@ -24,6 +24,9 @@ public sealed record PartialQuadraticOptions
     /// <summary>Cost of drafting calls, see <see cref="CallCosts.MeasureDrafts"/>.</summary>
     public CallCosts? Drafting { get; init; }
 
+    /// <summary>True to split the budget as section 5.2 prints it: greedily, by its reward, by confidences as stated. Slower; to compare with.</summary>
+    public bool AsPrinted { get; init; }
+
     /// <summary>How drafts survive, fitted beforehand; null = by the drafts' own confidences and what the decoder sees.</summary>
     public BranchingModel? Branching { get; init; }
 }
@@ -177,7 +180,7 @@ public sealed class PartialQuadraticDecoding : IDecoder
         var confidences = new double[drafted];
         for (var i = 0; i < drafted; i++)
         {
-            confidences[i] = _calibration[_confidences[i]];
+            confidences[i] = _options.AsPrinted ? _confidences[i] : _calibration[_confidences[i]];
         }
 
         var rewards = new double[_slots + 1];
@@ -195,6 +198,11 @@ public sealed class PartialQuadraticDecoding : IDecoder
         }
 
         var weights = _strand?.Weights(drafted) ?? BranchAllocation.Weights(confidences);
+        if (_options.AsPrinted)
+        {
+            return BranchAllocation.Greedy(weights, [.. Enumerable.Range(0, _slots + 1).Select(_survival.Printed)], most, _options.Budget);
+        }
+
         if (_options.Costs is not { } costs)
         {
             return BranchAllocation.Split(weights, rewards, most, _options.Budget);

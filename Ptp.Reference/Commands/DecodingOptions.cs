@@ -168,11 +168,12 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
 
     /// <summary>The decoder that verifies and drafts in the same call.</summary>
     /// <param name="budget">Slots of a call; 0 = as many as pay.</param>
-    public IDecoder PartialQuadratic(int budget)
+    /// <param name="asPrinted">True for the paper's own greedy split.</param>
+    public IDecoder PartialQuadratic(int budget, bool asPrinted = false)
     {
         var adapter = Adapter ?? throw NoAdapter("Decode with branches");
         return new PartialQuadraticDecoding(adapter, Law, budget > 0
-            ? new PartialQuadraticOptions { Budget = budget, Slots = Slots }
+            ? new PartialQuadraticOptions { Budget = budget, Slots = Slots, AsPrinted = asPrinted }
             : new PartialQuadraticOptions { Budget = 64, Slots = Slots, Costs = Costs(Model.Model), Drafting = Drafts(adapter) });
     }
 

@@ -28,6 +28,9 @@ internal sealed class EvalVerb : Verb
     private readonly Option<int?> _budget = Values.WholeOrNone(
         "--budget", "Verify and draft in the same call, with so many slots for all branches (0 = as many as pay), instead of drafts.", 0);
 
+    private readonly Option<bool> _printed = Values.Switch(
+        "--printed", "With --budget: split it as section 5.2 of the paper prints it, to compare with the exact split.");
+
     private readonly Option<int?> _tree = Values.WholeOrNone(
         "--tree", "Draft trees of so many tokens instead of chains: alternatives where u is close to a border.", 1, 256);
 
@@ -47,7 +50,7 @@ internal sealed class EvalVerb : Verb
     {
         _data.AllowMultipleArgumentsPerToken = true;
         _decoding.AddTo(this);
-        foreach (var option in (Option[])[_data, _prompts, _promptTokens, _lossTokens, _compare, _budget, _tree, _pairs])
+        foreach (var option in (Option[])[_data, _prompts, _promptTokens, _lossTokens, _compare, _budget, _printed, _tree, _pairs])
         {
             Add(option);
         }
@@ -60,6 +63,7 @@ internal sealed class EvalVerb : Verb
         var ways = new[] { budget is not null, call.Get(_tree) is not null, call.Get(_pairs) }.Count(x => x);
         Guard.Require(ways <= 1, "Evaluate", "several of --budget, --tree and --incompatible", "one of them",
             "Pairs are counted in chains; leave the others out.");
+        Guard.Require(budget > 0 || !call.Get(_printed), "Evaluate", "--printed without a budget", "--budget N, N above 0", "Add one.");
         using var backend = call.Backend();
         var documents = HeldOutText.Read(call.Get(_data) ?? []);
         var decoding = _decoding.Load(call, backend);
@@ -67,7 +71,7 @@ internal sealed class EvalVerb : Verb
         call.Out.Note($"{backend.Name}; {decoding.Model.Folder}; {decoding.AdapterFolder ?? "no adapter"}");
 
         var corpora = TrainingInput.Tokens(call, documents, decoding.Model.Tokenizer, new Dictionary<string, double>());
-        var evaluation = new Evaluation(call, call.Get(_prompts), call.Get(_promptTokens), call.Get(_pairs), budget, call.Get(_tree));
+        var evaluation = new Evaluation(call, call.Get(_prompts), call.Get(_promptTokens), call.Get(_pairs), budget, call.Get(_tree), call.Get(_printed));
         var parts = Parts(corpora);
         Evaluation.Perplexity(decoding.Model, corpora, parts, call.Get(_lossTokens));
         if (decoding.Adapter is not null)

@@ -52,8 +52,9 @@ internal sealed class EvaluationPart(string name)
 /// <param name="promptTokens">Tokens of each, the begin token not counted.</param>
 /// <param name="checkPairs">Whether to check drafted pairs.</param>
 /// <param name="tree">Nodes of draft trees; null = chains.</param>
+/// <param name="asPrinted">True to split a budget as the paper prints it.</param>
 /// <param name="budget">Slots of a call with branches, 0 = as many as pay; null = drafts with error correction.</param>
-internal sealed class Evaluation(Call call, int prompts, int promptTokens, bool checkPairs, int? budget, int? tree)
+internal sealed class Evaluation(Call call, int prompts, int promptTokens, bool checkPairs, int? budget, int? tree, bool asPrinted)
 {
     /// <summary>Perplexity of each corpus, over at most <paramref name="limit"/> tokens of it.</summary>
     public static void Perplexity(
@@ -77,7 +78,7 @@ internal sealed class Evaluation(Call call, int prompts, int promptTokens, bool 
         Decoding decoding, IReadOnlyList<WeightedDocuments> corpora, IReadOnlyList<EvaluationPart> parts, string what)
     {
         PairRecorder? recorder = null;
-        var decoder = budget is { } slots ? decoding.PartialQuadratic(slots)
+        var decoder = budget is { } slots ? decoding.PartialQuadratic(slots, asPrinted)
             : tree is { } nodes ? decoding.Tree(nodes)
             : decoding.ErrorCorrected(checkPairs ? inner => recorder = new PairRecorder(inner) : null);
         var session = checkPairs ? new ModelSession(decoding.Model.Model, decoding.Law, decoding.Rule) : null;

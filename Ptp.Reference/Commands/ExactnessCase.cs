@@ -157,6 +157,7 @@ public sealed class ExactnessCase
         return new PartialQuadraticDecoding(Slotted(kind), Law, new PartialQuadraticOptions
         {
             Budget = random.NextInt(40),
+            AsPrinted = !pays && random.NextInt(3) == 0,
             Costs = pays ? costs : null,
             Drafting = pays ? costs : null,
             Branching = branching

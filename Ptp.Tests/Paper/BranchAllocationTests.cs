@@ -36,6 +36,28 @@ public sealed class BranchAllocationTests
         Assert.InRange(greedyLoses, 20, 300);
     }
 
+    // Slot by slot is enough where every further slot gains less (300 cases), and only there (300 others).
+    [Fact]
+    public void Greedy_is_the_best_for_concave_rewards_only()
+    {
+        var loses = 0;
+        Cases.Run(600, random =>
+        {
+            var (weights, rewards, most, budget) = Draw(random);
+            double[] gains = [.. rewards.Zip(rewards.Skip(1), (a, b) => b - a)];
+            var isConcave = random.Next(2) == 0;
+            gains = isConcave ? [.. gains.OrderDescending()] : [.. gains.Order()];
+            double[] ordered = [0, .. gains.Select((_, k) => gains.Take(k + 1).Sum())];
+            var greedy = BranchAllocation.Greedy(weights, ordered, most, budget);
+            Assert.Equal(Math.Min(budget, most.Sum()), greedy.Sum());
+            var best = All(most, budget).Max(s => Value(s, weights, ordered));
+            var lost = best - Value(greedy, weights, ordered);
+            Assert.True(lost < 1e-12 || !isConcave, $"{lost} lost");
+            loses += lost > 1e-9 ? 1 : 0;
+        });
+        Assert.InRange(loses, 20, 300);
+    }
+
     [Fact]
     public void The_budget_chosen_by_cost_is_the_best() => Cases.Run(200, random =>
     {
