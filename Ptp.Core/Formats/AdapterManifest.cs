@@ -64,6 +64,9 @@ public sealed record AdapterManifest
     /// <summary>For categorical slots: how far their cells may be off when u picks from them.</summary>
     public double PickSoftness { get; init; }
 
+    /// <summary>For categorical slots: how far their laws are doubted when alternatives are weighed.</summary>
+    public double Doubt { get; init; } = 0.6;
+
     /// <summary>Earlier tokens that the sampler head reads; 0 = no such head.</summary>
     public int SamplerHistory { get; init; }
 
@@ -124,6 +127,7 @@ public sealed record AdapterManifest
         Require(SlotStart is MeanToken or LastToken, asked, "slot_start", SlotStart, $"{MeanToken} or {LastToken}");
         Require(Reading is OneHot or Categorical, asked, "reading", Reading, $"{OneHot} or {Categorical}");
         Require(PickSoftness is >= 0 and <= 10, asked, "pick_softness", Guard.Text(PickSoftness), "a number from 0 to 10");
+        Require(Doubt is > 0 and <= 10, asked, "doubt", Guard.Text(Doubt), "a number above 0, at most 10");
         Require(SamplerHistory is >= 0 and <= 8 && (SamplerHistory == 0 || (Reading == Categorical && Kind == GatedLora)), asked,
             "sampler_history", Text(SamplerHistory), $"a number from 0 to 8, and 0 for {OneHot} slots or a {Student}");
         Require(SamplerHistory == 0 ? SamplerWidth == 0 : SamplerWidth is >= 1 and <= 1 << 16, asked, "sampler_width",
@@ -158,6 +162,7 @@ public sealed record AdapterManifest
             SlotStart = json.Find("slot_start") is null ? MeanToken : json.String("slot_start"),
             Reading = json.Find("reading") is null ? OneHot : json.String("reading"),
             PickSoftness = json.Find("pick_softness") is null ? 0 : json.Number("pick_softness"),
+            Doubt = json.Find("doubt") is null ? 0.6 : json.Number("doubt"),
             SamplerHistory = json.Find("sampler_history") is null ? 0 : json.Int("sampler_history"),
             SamplerWidth = json.Find("sampler_width") is null ? 0 : json.Int("sampler_width"),
             SamplerDepth = json.Find("sampler_depth") is null ? 0 : json.Int("sampler_depth"),
@@ -188,6 +193,7 @@ public sealed record AdapterManifest
         if (Reading == Categorical)
         {
             json.WriteNumber("pick_softness", PickSoftness);
+            json.WriteNumber("doubt", Doubt);
             json.WriteNumber("sampler_history", SamplerHistory);
             json.WriteNumber("sampler_width", SamplerWidth);
             json.WriteNumber("sampler_depth", SamplerDepth);

@@ -12,13 +12,10 @@ public sealed class CategoricalTreeDrafter : ITreeDrafter
     private const int Children = 4;
     private readonly SlotModel _ptp;
     private readonly CategoricalReader _reader;
-    private readonly double _softness;
 
     /// <summary>A drafter of a gated model with categorical slots.</summary>
     /// <param name="ptp">The model.</param>
-    /// <param name="softness">How far its laws may be off when alternatives are weighed; best near 0.6 (docs/LOG.md).</param>
-    public CategoricalTreeDrafter(SlotModel ptp, double softness = 0.6) =>
-        (_ptp, _reader, _softness) = (ptp, new CategoricalReader(ptp), softness);
+    public CategoricalTreeDrafter(SlotModel ptp) => (_ptp, _reader) = (ptp, new CategoricalReader(ptp));
 
     /// <inheritdoc/>
     public int Slots => _ptp.Slots;
@@ -47,7 +44,7 @@ public sealed class CategoricalTreeDrafter : ITreeDrafter
                     }
 
                     var best = new BestGuesses(children, chances);
-                    _reader.Guess(session, u, g + 1 + depths[node], depths[node], [.. path], _softness, ref best);
+                    _reader.Guess(session, u, g + 1 + depths[node], depths[node], [.. path], _ptp.Doubt, ref best);
                     for (var i = 0; i < best.Count; i++)
                     {
                         open.Enqueue((children[i], node, chance * chances[i]), -chance * chances[i]);

@@ -77,6 +77,8 @@ public sealed record DistillationOptions
 public sealed class Distillation
 {
     private const int SureSlots = 2;
+    private const int Alternatives = 8;
+    private const double LeastChance = 1e-3; // of a token that is not among the alternatives
     private const double ColdestLaw = 0.1; // a law of temperature 0 has no gradient; this one has, and nearly the same tokens
     private readonly SlotModel _ptp;
     private readonly IReadOnlyList<Completion> _completions;
@@ -164,20 +166,26 @@ public sealed class Distillation
     /// <summary>Replays the gradients of the last <see cref="Loss"/>.</summary>
     public void Backward() => _slots.Backward();
 
-    /// <summary>The <see cref="SlotModel.PickSoftness"/> with which categorical slots are right most often, given the true tokens before.</summary>
-    /// <param name="batches">Batches of fresh starts to measure it on.</param>
-    /// <remarks>Texts without their own u cannot tell; the softness then stays what it was.</remarks>
-    public double BestSoftness(int batches)
+    /// <summary>
+    /// Sets <see cref="SlotModel.PickSoftness"/> to what makes guesses right most often, given the true tokens before, and
+    /// <see cref="SlotModel.Doubt"/> to what gives the right tokens the largest mean log chance: calibration, on fresh starts.
+    /// </summary>
+    /// <param name="batches">Batches to measure it on.</param>
+    /// <remarks>Texts without their own u cannot tell; both then stay what they were.</remarks>
+    public void Calibrate(int batches)
     {
         if (_options.InferredU is not null)
         {
-            return _ptp.PickSoftness;
+            return;
         }
 
-        double[] candidates = [0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3];
-        var right = new long[candidates.Length];
+        double[] softness = [0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3];
+        double[] doubts = [0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1, 1.5];
+        var (right, chance) = (new long[softness.Length], new double[doubts.Length]);
         var law = new float[_ptp.Network.Config.VocabularySize];
         var transform = new LogitsTransform(_ptp.Law, law.Length);
+        Span<int> tokens = stackalloc int[Alternatives];
+        Span<float> chances = stackalloc float[Alternatives];
         for (var i = 0; i < batches; i++)
         {
             var batch = DistillationBatch.Draw(
@@ -188,14 +196,23 @@ public sealed class Distillation
                 _slots.Backend.Download(logits.Slice(row, 1), law);
                 transform.ToLaw(law, law);
                 var u = batch.TargetU.AsSpan(row * _ptp.NumbersPerToken, _ptp.NumbersPerToken);
-                for (var c = 0; c < candidates.Length; c++)
+                for (var c = 0; c < softness.Length; c++)
                 {
-                    right[c] += _ptp.Rule.Guess(u, law, candidates[c], out _) == batch.Targets[row] ? 1 : 0;
+                    right[c] += _ptp.Rule.Guess(u, law, softness[c], out _) == batch.Targets[row] ? 1 : 0;
+                }
+
+                for (var c = 0; c < doubts.Length; c++)
+                {
+                    var best = new BestGuesses(tokens, chances);
+                    _ptp.Rule.Guess(u, law, doubts[c], ref best);
+                    var place = tokens[..best.Count].IndexOf(batch.Targets[row]);
+                    chance[c] += Math.Log(Math.Max(place < 0 ? 0 : chances[place], LeastChance));
                 }
             }
         }
 
-        return candidates[Array.IndexOf(right, right.Max())];
+        _ptp.PickSoftness = softness[Array.IndexOf(right, right.Max())];
+        _ptp.Doubt = doubts[Array.IndexOf(chance, chance.Max())];
     }
 
     /// <summary>Logits of all slots, [R, V].</summary>

@@ -100,6 +100,9 @@ public sealed class SlotModel
     /// <summary>How far to trust a categorical slot's cells, see <see cref="PickGuess"/>; measured best near 0.1.</summary>
     public double PickSoftness { get; set; } = 0.1;
 
+    /// <summary>How far to doubt a categorical slot's law when alternatives are weighed, as in a draft tree; measured best near 0.6.</summary>
+    public double Doubt { get; set; } = 0.6;
+
     /// <summary>How many tokens a slot's prediction lies behind the u it carries.</summary>
     public int Shift => Reading == SlotReading.Categorical ? 1 : 0;
 

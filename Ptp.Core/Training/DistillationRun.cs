@@ -42,7 +42,7 @@ public sealed record DistillationRunOptions
 /// <summary>Distillation of an adapter from completions.</summary>
 public static class DistillationRun
 {
-    private const int SoftnessBatches = 16;
+    private const int CalibrationBatches = 16;
 
     /// <summary>True if the folder holds an unfinished run.</summary>
     public static bool Resumes(string folder) => File.Exists(Path.Combine(folder, ModelCheckpoint.OptimiserName));
@@ -91,7 +91,8 @@ public static class DistillationRun
 
         if (ptp.Reading == SlotReading.Categorical)
         {
-            ptp.PickSoftness = options.PickSoftness ?? trainer.BestSoftness(SoftnessBatches);
+            trainer.Calibrate(CalibrationBatches);
+            ptp.PickSoftness = options.PickSoftness ?? ptp.PickSoftness;
         }
 
         PtpAdapter.Save(

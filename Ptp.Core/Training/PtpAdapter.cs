@@ -51,6 +51,7 @@ public static class PtpAdapter
             manifest.Reading == AdapterManifest.Categorical ? SlotReading.Categorical : SlotReading.OneHot, sampler)
         {
             PickSoftness = manifest.PickSoftness,
+            Doubt = manifest.Doubt,
         };
         ModelCheckpoint.Restore(Own(ptp), files.Tensors, $"Load the adapter in {folder}");
         return ptp;
@@ -79,6 +80,7 @@ public static class PtpAdapter
             SlotStart = ptp.Start == SlotStart.LastToken ? AdapterManifest.LastToken : AdapterManifest.MeanToken,
             Reading = ptp.Reading == SlotReading.Categorical ? AdapterManifest.Categorical : AdapterManifest.OneHot,
             PickSoftness = ptp.Reading == SlotReading.Categorical ? ptp.PickSoftness : 0,
+            Doubt = ptp.Doubt,
             SamplerHistory = ptp.Sampler?.History ?? 0,
             SamplerDepth = ptp.Sampler?.Depth ?? 0,
             SamplerWidth = ptp.Sampler?.Width ?? 0,

@@ -140,7 +140,7 @@ public sealed class ExactnessCase
         var random = new RandomStream(Seed, "trees");
         ITreeDrafter drafter = scripted
             ? new ScriptedTreeDrafter(this, random)
-            : new CategoricalTreeDrafter(Slotted(DrafterKind.Categorical), 0.05 + random.NextDouble());
+            : new CategoricalTreeDrafter(Slotted(DrafterKind.Categorical));
         return new TreeDecoding(Model, drafter, Law, Rule, 1 + random.NextInt(24));
     }
 
@@ -293,6 +293,7 @@ public sealed class ExactnessCase
             categorical ? SlotReading.Categorical : SlotReading.OneHot, sampler)
         {
             PickSoftness = random.NextInt(2) * random.NextDouble(),
+            Doubt = 0.05 + random.NextDouble(),
         };
         Initialise.Gaussian(ptp.Table, random, 1);
         return ptp;

@@ -29,6 +29,7 @@ public sealed class AdapterFolderTests : IDisposable
         TrainedSteps = 1L << 40,
         Reading = AdapterManifest.Categorical,
         PickSoftness = 0.125,
+        Doubt = 0.75,
         SamplerHistory = 2,
         SamplerWidth = 512,
         SamplerDepth = 1,
@@ -47,6 +48,7 @@ public sealed class AdapterFolderTests : IDisposable
                 Slots = random.Next(1, 100),
                 Reading = seed % 4 == 0 ? AdapterManifest.Categorical : AdapterManifest.OneHot,
                 PickSoftness = seed % 4 == 0 ? random.NextDouble() : 0,
+                Doubt = seed % 4 == 0 ? 0.1 + random.NextDouble() : 0.6,
                 SamplerDepth = seed % 16 == 0 ? random.Next(0, 4) : 0,
                 SamplerHistory = seed % 8 == 0 ? random.Next(1, 9) : 0,
                 SamplerWidth = seed % 8 == 0 ? random.Next(1, 1000) : 0,
@@ -82,6 +84,7 @@ public sealed class AdapterFolderTests : IDisposable
     [InlineData("\"categorical\"", "\"one-hot\"", "sampler_history")]
     [InlineData("\"gated-lora\"", "\"student\"", "sampler_history")]
     [InlineData("\"pick_softness\": 0.125", "\"pick_softness\": -1", "pick_softness")]
+    [InlineData("\"doubt\": 0.75", "\"doubt\": 0", "doubt")]
     [InlineData("\"sampler_history\": 2", "\"sampler_history\": 9", "sampler_history")]
     [InlineData("\"sampler_width\": 512", "\"sampler_width\": 0", "sampler_width")]
     [InlineData("\"sampler_width\": 512", "\"sampler_width\": 2000000000", "sampler_width")]
