@@ -16,6 +16,7 @@ internal sealed class StudyVerb : Verb
         ["horizon"] = HorizonStudy.Run,
         ["iat"] = InverseStudy.Run,
         ["candidates"] = CandidateStudy.Run,
+        ["verification"] = VerificationStudy.Run,
     };
 
     private readonly Argument<string> _name = new("NAME") { Description = "One of: " + string.Join(", ", s_studies.Keys) + "." };
@@ -28,6 +29,7 @@ internal sealed class StudyVerb : Verb
             "study",
             "Run one of the paper's experiments: train what it needs, measure, and write NAME.md and NAME.svg.",
             "ptp study horizon                   # correct tokens against the length of the draft",
+            "ptp study verification              # speed against faithfulness of verification rules, on the models that come with ptp",
             "ptp study iat --effort 0.1          # perplexity without a teacher, a tenth of the training")
     {
         _name.AcceptOnlyFromAmong([.. s_studies.Keys]);

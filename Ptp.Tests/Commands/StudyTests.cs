@@ -54,6 +54,7 @@ public sealed class StudyTests : IDisposable
     [InlineData("horizon", "O-PTP / best independent")]
     [InlineData("iat", "C-PTP / autoregressive")]
     [InlineData("candidates", "longest match")]
+    [InlineData("verification", "| ratio | law |")]
     public void A_study_runs_and_goes_on(string name, string row)
     {
         string[] call = ["study", name, "--output", _folder, "--effort", "0.0005"];
