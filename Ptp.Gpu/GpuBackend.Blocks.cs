@@ -163,7 +163,15 @@ public sealed partial class GpuBackend
     }
 
     /// <inheritdoc/>
-    public double Divergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient)
+    public double Divergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient) =>
+        Divergence(logits, teacher, scale, weights, gradient, reverse: false);
+
+    /// <inheritdoc/>
+    public double ReverseDivergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient) =>
+        Divergence(logits, teacher, scale, weights, gradient, reverse: true);
+
+    private double Divergence(
+        Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient, bool reverse)
     {
         Same(logits, teacher);
         Same(weights.IsEmpty ? logits.Rows : weights.Length, logits.Rows);
@@ -178,45 +186,17 @@ public sealed partial class GpuBackend
             Scale = scale,
             Columns = logits.Columns,
             Gradient = gradient ? 1 : 0,
+            Reverse = reverse ? 1 : 0,
         });
         var parts = new float[DivergenceKernel.Parts * logits.Rows];
         _scope.Download(results, parts);
         var loss = 0.0;
         for (var row = 0; row < logits.Rows; row++)
         {
+            // sum of a law times the logits' gap, maximum and sum of exponentials of the law on the left, then of the other.
             var part = parts.AsSpan(DivergenceKernel.Parts * row, DivergenceKernel.Parts);
-            loss += rowWeights[row]
-                * (scale * (part[0] / part[2] + part[3] - part[1]) + Math.Log(part[4]) - Math.Log(part[2]));
-        }
-
-        return loss;
-    }
-
-    /// <inheritdoc/>
-    public double ReverseDivergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient)
-    {
-        Same(logits, teacher);
-        Same(weights.IsEmpty ? logits.Rows : weights.Length, logits.Rows);
-        var (rowWeights, onDevice) = RowWeights(weights, logits.Rows);
-        var results = _scope.Floats(1, ReverseDivergenceKernel.Parts * logits.Rows);
-        Run(logits.Rows, new ReverseDivergenceKernel
-        {
-            X = View(logits),
-            Teacher = View(teacher),
-            Weights = onDevice,
-            Results = results,
-            Scale = scale,
-            Columns = logits.Columns,
-            Gradient = gradient ? 1 : 0,
-        });
-        var parts = new float[ReverseDivergenceKernel.Parts * logits.Rows];
-        _scope.Download(results, parts);
-        var loss = 0.0;
-        for (var row = 0; row < logits.Rows; row++)
-        {
-            var part = parts.AsSpan(ReverseDivergenceKernel.Parts * row, ReverseDivergenceKernel.Parts);
-            loss += rowWeights[row]
-                * (scale * (part[0] / part[4] + part[1] - part[3]) + Math.Log(part[2]) - Math.Log(part[4]));
+            var (max, sum, otherMax, otherSum) = reverse ? (part[3], part[4], part[1], part[2]) : (part[1], part[2], part[3], part[4]);
+            loss += rowWeights[row] * (scale * (part[0] / sum + otherMax - max) + Math.Log(otherSum) - Math.Log(sum));
         }
 
         return loss;

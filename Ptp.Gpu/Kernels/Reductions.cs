@@ -91,13 +91,16 @@ internal struct CrossEntropyKernel : IElementKernel
     }
 }
 
-/// <summary>Row by row: what KL(softmax(s t) || softmax(s x)) is made of, and s weight (p - q) in place of x if asked.</summary>
+/// <summary>
+/// Row by row: what KL(softmax(s t) || softmax(s x)) is made of, or the reverse, and if asked its gradient in place of x:
+/// s weight (p - q), reverse s^2 weight p (x - t - sum p (x - t)).
+/// </summary>
 internal struct DivergenceKernel : IElementKernel
 {
     public const int Parts = 5;
     public ArrayView<float> X, Teacher, Weights, Results;
     public float Scale;
-    public int Columns, Gradient;
+    public int Columns, Gradient, Reverse;
 
     public readonly void Element(int index)
     {
@@ -108,9 +111,10 @@ internal struct DivergenceKernel : IElementKernel
         for (var i = first; i < first + Columns; i++)
         {
             var q = DeviceMath.Exp((Teacher[i] - teacherMax) * Scale);
+            var p = DeviceMath.Exp((X[i] - max) * Scale);
             teacherSum += q;
-            sum += DeviceMath.Exp((X[i] - max) * Scale);
-            gap += q * (Teacher[i] - X[i]);
+            sum += p;
+            gap += Reverse != 0 ? p * (X[i] - Teacher[i]) : q * (Teacher[i] - X[i]);
         }
 
         Results[Parts * index] = gap;
@@ -121,43 +125,10 @@ internal struct DivergenceKernel : IElementKernel
         var weight = Weights[index] * Scale;
         for (var i = first; Gradient != 0 && i < first + Columns; i++)
         {
-            X[i] = (DeviceMath.Exp((X[i] - max) * Scale) * (weight / sum))
-                - (DeviceMath.Exp((Teacher[i] - teacherMax) * Scale) * (weight / teacherSum));
-        }
-    }
-}
-
-/// <summary>As <see cref="DivergenceKernel"/> for KL(softmax(s x) || softmax(s t)): gap is sum p (x - t), the gradient s p (a - sum p a).</summary>
-internal struct ReverseDivergenceKernel : IElementKernel
-{
-    public const int Parts = DivergenceKernel.Parts;
-    public ArrayView<float> X, Teacher, Weights, Results;
-    public float Scale;
-    public int Columns, Gradient;
-
-    public readonly void Element(int index)
-    {
-        var first = index * Columns;
-        var teacherMax = SoftmaxKernel.Maximum(Teacher, first, Columns);
-        var max = SoftmaxKernel.Maximum(X, first, Columns);
-        var (teacherSum, sum, gap) = (0f, 0f, 0f);
-        for (var i = first; i < first + Columns; i++)
-        {
-            var p = DeviceMath.Exp((X[i] - max) * Scale);
-            teacherSum += DeviceMath.Exp((Teacher[i] - teacherMax) * Scale);
-            sum += p;
-            gap += p * (X[i] - Teacher[i]);
-        }
-
-        Results[Parts * index] = gap;
-        Results[Parts * index + 1] = teacherMax;
-        Results[Parts * index + 2] = teacherSum;
-        Results[Parts * index + 3] = max;
-        Results[Parts * index + 4] = sum;
-        var weight = Weights[index] * Scale * Scale / sum;
-        for (var i = first; Gradient != 0 && i < first + Columns; i++)
-        {
-            X[i] = weight * DeviceMath.Exp((X[i] - max) * Scale) * (X[i] - Teacher[i] - (gap / sum));
+            var p = DeviceMath.Exp((X[i] - max) * Scale) * (weight / sum);
+            X[i] = Reverse != 0
+                ? p * Scale * (X[i] - Teacher[i] - (gap / sum))
+                : p - (DeviceMath.Exp((Teacher[i] - teacherMax) * Scale) * (weight / teacherSum));
         }
     }
 }
