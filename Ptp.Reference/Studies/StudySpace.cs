@@ -59,12 +59,9 @@ internal sealed class StudySpace
         }
 
         var model = new Transformer(Backend, config, 1);
-        if (Take(name, steps, trainer(model)))
-        {
-            model.SetTrainable(false);
-            ModelCheckpoint.Save(folder, model, StoredType.F32);
-        }
-
+        Take(name, steps, trainer(model));
+        model.SetTrainable(false);
+        ModelCheckpoint.Save(folder, model, StoredType.F32);
         return model;
     }
 
@@ -84,11 +81,8 @@ internal sealed class StudySpace
         }
 
         var ptp = make();
-        if (Take(name, steps, trainer(ptp)))
-        {
-            PtpAdapter.Save(folder, ptp, Fingerprint, name, steps, StoredType.F32);
-        }
-
+        Take(name, steps, trainer(ptp));
+        PtpAdapter.Save(folder, ptp, Fingerprint, name, steps, StoredType.F32);
         return ptp;
     }
 
@@ -104,7 +98,8 @@ internal sealed class StudySpace
     /// <summary>Tells what is going on.</summary>
     public void Note(string text) => _call.Out.Note(text);
 
-    private bool Take(string name, int steps, Func<StepReport> step)
+    /// <summary>Takes all steps; a stop throws, so what is saved behind it is whole.</summary>
+    private void Take(string name, int steps, Func<StepReport> step)
     {
         using var bar = new Progress(_call.Out.Host, name);
         for (var done = 0; done < steps; done++)
@@ -113,7 +108,5 @@ internal sealed class StudySpace
             var report = step();
             bar.Report(done + 1, steps, FormattableString.Invariant($"step {done + 1}/{steps}  loss {report.Loss:0.000}"));
         }
-
-        return true;
     }
 }
