@@ -64,16 +64,33 @@ public sealed class ModelSession
         Stats = new DecodeStats();
         Tokens.Clear();
         Tokens.AddRange(prompt);
-        Cache.Crop(0);
-        for (var start = 0; start < prompt.Count - 1; start += PrefillRows)
-        {
-            var count = Math.Min(PrefillRows, prompt.Count - 1 - start);
-            var ids = new int[count];
-            for (var i = 0; i < count; i++)
-            {
-                ids[i] = prompt[start + i];
-            }
+        Prefill(prompt.Count - 1);
+    }
 
+    /// <summary>Keeps hidden states behind these blocks, [capacity, D] in the cache; what is cached without them is run again, once.</summary>
+    public void KeepStates(IReadOnlyList<int> layers)
+    {
+        if (layers.All(layer => Cache.States(layer) is not null))
+        {
+            return;
+        }
+
+        foreach (var layer in layers)
+        {
+            Cache.KeepStates(layer);
+        }
+
+        Prefill(Cache.Length);
+    }
+
+    /// <summary>Runs the first tokens of the text into the cache, in calls that no figure counts.</summary>
+    private void Prefill(int tokens)
+    {
+        Cache.Crop(0);
+        for (var start = 0; start < tokens; start += PrefillRows)
+        {
+            var count = Math.Min(PrefillRows, tokens - start);
+            int[] ids = [.. Tokens.Skip(start).Take(count)];
             Tape.Reset();
             var x = Tape.Empty(count, Model.Config.HiddenSize);
             Tape.Embedding(Model.Embeddings, ids, x);

@@ -1,6 +1,7 @@
 // Error correction over a tree of drafts: one call checks all paths, the one that u picks under the verifier's own laws is kept.
 //   v_r = Pick(u_{g+r}, law behind the path so far); follow the child whose token is v_r; commit the path and one more token
-// Node 0 and the final token are exact anyway, so a round commits two at least. Refuses: nothing; equals plain decoding bit for bit.
+// Node 0 is exact: token g, found by a call of its own, or the last committed token, which the one call of a round then runs along.
+// Refuses: nothing; equals plain decoding bit for bit.
 
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
@@ -37,11 +38,15 @@ public sealed class TreeDecoding(Transformer model, ITreeDrafter drafter, Sampli
             return Rounds.Commit([_session.Pick(0, u, g)], [], 0, 0, output, limits, _session, committed);
         }
 
-        var room = _session.Cache.Capacity - _session.Cache.Length - 1;
-        var tree = drafter.Propose(_session, u, g, Math.Min(nodes, room), Math.Min(drafter.Slots, most));
         var start = _session.Cache.Length;
+        var room = _session.Cache.Capacity - start - 1;
+        var tree = drafter.Propose(_session, u, g, Math.Min(nodes, room), Math.Min(drafter.Slots, most));
+        // Whoever has run the last committed token has cached it; its tree begins with the token behind.
+        var isNew = _session.Cache.Length > start;
+        start = _session.Cache.Length;
         _session.Verify(tree);
-        var (path, tokens) = (new List<int> { 0 }, new List<int> { tree.Tokens[0] });
+        var path = new List<int> { 0 };
+        List<int> tokens = isNew ? [tree.Tokens[0]] : [];
         while (true)
         {
             tokens.Add(_session.Pick(path[^1], u, g + tokens.Count));
@@ -56,6 +61,7 @@ public sealed class TreeDecoding(Transformer model, ITreeDrafter drafter, Sampli
 
         _session.Cache.Keep(start, path);
         int[] verified = [.. tokens];
-        return Rounds.Commit(verified, verified.AsSpan(0, path.Count), tree.Tokens.Length, path.Count, output, limits, _session, committed);
+        var drafted = tree.Tokens.Length - (isNew ? 0 : 1);
+        return Rounds.Commit(verified, verified.AsSpan(0, verified.Length - 1), drafted, verified.Length - 1, output, limits, _session, committed);
     }
 }

@@ -1,0 +1,40 @@
+// The heads by name: one line per architecture.
+// A name is what the command line, a head's folder and the comparison know it by.
+// Refuses: names it does not know.
+
+using Ptp.Core.Model;
+
+namespace Ptp.Core.Heads;
+
+/// <summary>Makes heads.</summary>
+public static class DraftHeads
+{
+    private static readonly (string Name, HeadOptions Defaults, Func<Transformer, HeadOptions, DraftHead> Make)[] s_all =
+    [
+        (Gloeckle.Architecture, new() { Slots = 3 }, (network, options) => new Gloeckle(network, options)),
+        (Stern.Architecture, new() { Width = 64 }, (network, options) => new Stern(network, options)),
+        (Medusa.Architecture, new(), (network, options) => new Medusa(network, options)),
+        (Hydra.Architecture, new(), (network, options) => new Hydra(network, options)),
+        (SequentialMtp.Architecture, new() { Slots = 2 }, (network, options) => new SequentialMtp(network, options)),
+        (RecursiveMtp.Architecture, new() { Slots = 6 }, (network, options) => new RecursiveMtp(network, options)),
+    ];
+
+    /// <summary>All names.</summary>
+    public static IReadOnlyList<string> Names { get; } = [.. s_all.Select(h => h.Name)];
+
+    /// <summary>The sizes that a name has by default.</summary>
+    public static HeadOptions Defaults(string name) => Find(name).Defaults;
+
+    /// <summary>A fresh head.</summary>
+    /// <param name="name">One of <see cref="Names"/>.</param>
+    /// <param name="network">The base.</param>
+    /// <param name="options">Sizes.</param>
+    public static DraftHead Make(string name, Transformer network, HeadOptions options) => Find(name).Make(network, options);
+
+    private static (string Name, HeadOptions Defaults, Func<Transformer, HeadOptions, DraftHead> Make) Find(string name)
+    {
+        var found = Array.FindIndex(s_all, h => h.Name == name);
+        Guard.Require(found >= 0, "Choose a head", $"'{name}'", "one of " + string.Join(", ", Names), "Name a head of this list.");
+        return s_all[found];
+    }
+}
