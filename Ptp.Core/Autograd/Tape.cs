@@ -204,6 +204,32 @@ public sealed class Tape(IBackend backend)
         return y;
     }
 
+    /// <summary>Parts [R_i, C] one below the other, [sum R_i, C].</summary>
+    public Variable Stack(params ReadOnlySpan<Variable> parts)
+    {
+        var (rows, needsGradient) = (0, false);
+        foreach (var part in parts)
+        {
+            rows += part.Value.Rows;
+            needsGradient |= part.Gradient is not null;
+        }
+
+        var y = Empty(rows, parts[0].Value.Columns, needsGradient);
+        var start = 0;
+        foreach (var part in parts)
+        {
+            var place = y.Slice(start, part.Value.Rows);
+            backend.Copy(part.Value, place.Value);
+            start += part.Value.Rows;
+            if (Recording && part.Gradient is { } dPart && place.Gradient is { } dPlace)
+            {
+                _backward.Add(() => backend.AddScaled(dPlace, 1f, dPart));
+            }
+        }
+
+        return y;
+    }
+
     /// <summary>Weighted sum of -log softmax(logits)[target]; if recorded, logits become their own gradient.</summary>
     public double CrossEntropy(Variable logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights) =>
         Loss(logits, backend.CrossEntropy(logits.Value, targets, weights, Recording));

@@ -17,6 +17,11 @@ public static class DraftHeads
         (Hydra.Architecture, new(), (network, options) => new Hydra(network, options)),
         (SequentialMtp.Architecture, new() { Slots = 2 }, (network, options) => new SequentialMtp(network, options)),
         (RecursiveMtp.Architecture, new() { Slots = 6 }, (network, options) => new RecursiveMtp(network, options)),
+        (Eagle1.Architecture, new() { Slots = 6 }, (network, options) => new Eagle1(network, options)),
+        (Eagle3.Architecture, new() { Slots = 6 }, (network, options) => new Eagle3(network, options)),
+        (ProphetNet.Architecture, new() { Slots = 4 }, (network, options) => new ProphetNet(network, options)),
+        (Samragh.Architecture, new() { Slots = 8 }, (network, options) => new Samragh(network, options)),
+        (DSpark.Architecture, new() { Slots = 8, Width = 64 }, (network, options) => new DSpark(network, options)),
     ];
 
     /// <summary>All names.</summary>
