@@ -86,7 +86,7 @@ internal sealed class FeatureSteps(FeatureDrafter head) : HeadSteps
             }
 
             int[] positions = [.. rows.Select(node => _rows - 1 + nodes.Depth(node))];
-            var call = new CallRows(positions, nodes.Visibility(rows, _rows), _cache);
+            var call = new CallRows(positions, nodes.AddTo(new Visibility(), rows, _rows), _cache);
             var run = head.Run(tape, features, [.. rows.Select(nodes.Token)], call);
             _session.Stats.AddCall(rows.Length, ofDrafter: true);
             for (var row = 0; row < rows.Length; row++)

@@ -60,19 +60,19 @@ public sealed class DraftNodes
     public int[] WithAncestors(IEnumerable<int> nodes) => [.. new SortedSet<int>(nodes.SelectMany(Path))];
 
     /// <summary>
-    /// Visibility of some nodes as the rows of a call: each sees entries [0, cached) of the cache, those of its ancestors that are rows, itself.
+    /// Adds some nodes as rows of a call: each sees entries [0, cached) of the cache, the rows before all nodes, its ancestors, itself.
     /// </summary>
-    public Visibility Visibility(int[] rows, int cached)
+    public Visibility AddTo(Visibility visibility, int[] rows, int cached)
     {
-        var visibility = new Visibility();
+        var above = visibility.Rows;
         foreach (var node in rows)
         {
-            visibility.AddRow(0, cached);
+            visibility.AddRow(0, cached).AddRange(0, above);
             foreach (var ancestor in Path(node))
             {
                 if (Array.BinarySearch(rows, ancestor) is >= 0 and var row)
                 {
-                    visibility.AddRange(row, row + 1);
+                    visibility.AddRange(above + row, above + row + 1);
                 }
             }
         }

@@ -77,7 +77,7 @@ internal sealed class IndependentSteps : HeadSteps
         tape.Reset();
         var states = session.Cache.States(_head.Layers[0])!;
         // Row i of an attending head depends on tokens 0..i; the last row is always run, as its output is asked for.
-        var first = _head.Attends ? Math.Min(_seen.Common(session.Tokens), last - 1) : last - 1;
+        var first = _head.Attends ? Math.Min(Math.Min(_seen.Common(session.Tokens), _caches[0].Length), last - 1) : last - 1;
         var rows = new Variable(states.Slice(first, last - first), null);
         _logits = tape.Empty(count, _head.Network.Config.VocabularySize, needsGradient: false).Value;
         for (var k = 0; k < (_head.Attends ? _head.Slots : count); k++)

@@ -14,7 +14,7 @@ public sealed class Samragh : MaskSlots
     /// <summary>The architecture's name.</summary>
     public const string Architecture = "samragh";
 
-    private const float ConsistencyWeight = 0.1f; // states of the embedded base are of order one to ten; laws matter more
+    private const float ConsistencyWeight = 0.01f; // squared states of the embedded base are of order 100, a law's loss is of order one
     private readonly SamplerHead _sampler;
 
     /// <summary>Slots with random vectors and a sampler of zero effect.</summary>
