@@ -48,6 +48,9 @@ public sealed class ModelSession
     /// <summary>Prompt and committed tokens.</summary>
     public List<int> Tokens { get; } = [];
 
+    /// <summary>Fresh randomness of the text, for drafters that draw and rules that test; a decoder sets it per text.</summary>
+    public Dice Dice { get; set; } = Dice.From(new RandomStream(0, "verification"));
+
     /// <summary>Counts of the text.</summary>
     public DecodeStats Stats { get; private set; } = new();
 

@@ -1,67 +1,182 @@
-// Error correction over a tree of drafts: one call checks all paths, the one that u picks under the verifier's own laws is kept.
-//   v_r = Pick(u_{g+r}, law behind the path so far); follow the child whose token is v_r; commit the path and one more token
-// Node 0 is exact: token g, found by a call of its own, or the last committed token, which the one call of a round then runs along.
-// Refuses: nothing; equals plain decoding bit for bit.
+// Draft a tree with any drafter, verify it in one call, keep a path by any rule:
+//   at a node with law p behind it, its children are tried in turn; the first that stands is followed, else the rule names the token
+// Exact rule: v_r = Pick(u_{g+r}, p), plain decoding bit for bit. Ratio: recursive rejection, plain decoding's law. Rules without a
+// promise may let several siblings stand: the longest path wins, as in Medusa. Refuses: rules that ask an adapter ('self:').
 
+using Ptp.Core.Decoding.Verification;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 
 namespace Ptp.Core.Decoding;
 
 /// <summary>Draft a tree, verify, keep a path.</summary>
-/// <param name="model">The verifier.</param>
-/// <param name="drafter">Proposes trees.</param>
-/// <param name="law">The sampling law.</param>
-/// <param name="rule">How u picks a token.</param>
-/// <param name="nodes">Rows of a verifying call.</param>
-public sealed class TreeDecoding(Transformer model, ITreeDrafter drafter, SamplingOptions law, PickRule rule, int nodes = 16) : IDecoder
+public sealed class TreeDecoding : IDecoder
 {
-    private readonly ModelSession _session = new(model, law, rule);
+    private readonly ModelSession _session;
+    private readonly ITreeDrafter _drafter;
+    private readonly VerificationRule _rule;
+    private readonly NodeTest _test;
+    private readonly ulong _seed;
+    private readonly ITreeBudget _budget;
+
+    /// <summary>A decoder.</summary>
+    /// <param name="model">The verifier.</param>
+    /// <param name="drafter">Proposes trees.</param>
+    /// <param name="law">The sampling law.</param>
+    /// <param name="pick">How u picks a token.</param>
+    /// <param name="nodes">Rows of a verifying call.</param>
+    /// <param name="rule">When a draft token stands; null = exact.</param>
+    /// <param name="seed">With the seed of u, of the text's dice: a text is a function of prompt, u and this.</param>
+    /// <param name="budget">How many of the nodes to use in a round; null = all.</param>
+    public TreeDecoding(
+        Transformer model, ITreeDrafter drafter, SamplingOptions law, PickRule pick, int nodes = 16, VerificationRule? rule = null,
+        ulong seed = 0, ITreeBudget? budget = null)
+    {
+        _rule = rule ?? ExactRule.Instance;
+        Guard.Require(!_rule.ReadsOwnLaw, $"Verify trees by '{_rule.Name}'", "a rule on an adapter's own laws", "a rule on the model's",
+            "Leave out 'self:', or verify chains by it.");
+        Guard.Require(nodes >= 1, "Decode with draft trees", $"{nodes} nodes", "at least 1, the root", "Correct the number of nodes.");
+        _rule.Check(pick);
+        (_drafter, _seed, _budget) = (drafter, seed, budget ?? new AllNodes(nodes));
+        _session = new ModelSession(model, law, pick);
+        _test = new NodeTest(_rule, _session);
+    }
 
     /// <inheritdoc/>
-    public string Name => "tree";
+    public string Name => _rule is PathExactRule ? "tree" : "tree by " + _rule.Name;
+
+    /// <summary>What the rule promises.</summary>
+    public Guarantee Guarantee => _rule.Guarantee;
 
     /// <inheritdoc/>
     public Decoded Decode(
         IReadOnlyList<int> prompt, Auxiliaries u, DecodeLimits limits, Func<Commitment, bool>? committed = null,
-        CancellationToken cancellation = default) =>
-        Rounds.Run(_session, prompt, limits, null, output => Round(u, output, limits, committed), cancellation);
+        CancellationToken cancellation = default)
+    {
+        // Another name, another stream: it is independent of u although both may follow from one seed.
+        _session.Dice = Dice.From(new RandomStream(_seed ^ (u.Seed ?? 0), "verification"));
+        return Decode(prompt, u, _session.Dice, limits, committed, cancellation);
+    }
+
+    /// <summary>Decodes with given dice.</summary>
+    /// <param name="prompt">At least one token.</param>
+    /// <param name="u">u_g for generated token g = 0, 1, ...</param>
+    /// <param name="dice">What drafters draw with and the rule decides by.</param>
+    /// <param name="limits">When to stop.</param>
+    /// <param name="committed">Told of each round; false stops the text there.</param>
+    /// <param name="cancellation">Stops between rounds.</param>
+    public Decoded Decode(
+        IReadOnlyList<int> prompt, Auxiliaries u, Dice dice, DecodeLimits limits, Func<Commitment, bool>? committed = null,
+        CancellationToken cancellation = default)
+    {
+        _session.Dice = dice;
+        return Rounds.Run(
+            _session, prompt, limits, () => _drafter.Start(prompt), output => Round(u, output, limits, committed), cancellation);
+    }
 
     private StopReason? Round(Auxiliaries u, List<int> output, DecodeLimits limits, Func<Commitment, bool>? committed)
     {
         var g = output.Count;
         // Nodes wait behind the cache until one path is kept; the last token of a text is the verifier's own.
-        var most = Math.Min(limits.MaxNewTokens - g, _session.Room) - 1;
-        if (most <= 0)
+        var most = Math.Min(_drafter.Slots, Math.Min(limits.MaxNewTokens - g, _session.Room) - 1);
+        var context = _session.Cache.Length;
+        var nodes = most > 0 ? _budget.Nodes(context, _session.Cache.Capacity - context - 1) : 1;
+        var tree = nodes > 1
+            ? _drafter.Propose(_session, u, g, nodes, most)
+            : DraftTree.Plain(_session.Tokens[^1]);
+        _budget.Proposed(tree);
+        var start = _session.Cache.Length;
+        Verify(tree);
+        List<int> tokens = tree.RootIsCommitted ? [] : [tree.Tokens[0]];
+        var path = _rule.Guarantee == Guarantee.None ? Longest(tree, u, g, tokens) : FirstThatStands(tree, u, g, tokens);
+        _drafter.Observe(_session, tree, path);
+        _session.Cache.Keep(start, path);
+        _budget.Observe(tree, path);
+        var correct = tokens.Count - 1;
+        return Rounds.Commit(
+            [.. tokens], [.. tokens[..correct]], tree.RootIsCommitted ? tree.Tokens.Length - 1 : tree.Tokens.Length, correct, output, limits,
+            _session, committed);
+    }
+
+    private void Verify(in DraftTree tree)
+    {
+        if (tree.Tokens.Length == 1)
         {
-            _session.Verify([_session.Tokens[^1]]);
-            return Rounds.Commit([_session.Pick(0, u, g)], [], 0, 0, output, limits, _session, committed);
+            _session.Verify(tree.Tokens); // the call of plain decoding
+            return;
         }
 
-        var start = _session.Cache.Length;
-        var room = _session.Cache.Capacity - start - 1;
-        var tree = drafter.Propose(_session, u, g, Math.Min(nodes, room), Math.Min(drafter.Slots, most));
-        // Whoever has run the last committed token has cached it; its tree begins with the token behind.
-        var isNew = _session.Cache.Length > start;
-        start = _session.Cache.Length;
         _session.Verify(tree);
+    }
+
+    /// <summary>From the root on, always to the first child that stands. Returns the path; fills its tokens and one more.</summary>
+    private List<int> FirstThatStands(in DraftTree tree, Auxiliaries u, long g, List<int> tokens)
+    {
         var path = new List<int> { 0 };
-        List<int> tokens = isNew ? [tree.Tokens[0]] : [];
-        while (true)
+        for (var node = 0; ;)
         {
-            tokens.Add(_session.Pick(path[^1], u, g + tokens.Count));
-            var next = tree.Child(path[^1], tokens[^1]);
+            var picked = _session.Pick(node, u, g + tokens.Count);
+            var next = -1;
+            if (_rule is PathExactRule)
+            {
+                tokens.Add(picked);
+                next = tree.Child(node, picked);
+            }
+            else
+            {
+                _test.Start(node, tokens.Count, picked, u.At(g + tokens.Count, 0), tree.Laws?[node]);
+                next = tree.NextChild(node, node);
+                while (next >= 0 && !_test.Accepts(tree.Tokens[next], tree.Confidences?[next] ?? 1))
+                {
+                    next = tree.NextChild(node, next);
+                }
+
+                tokens.Add(next >= 0 ? tree.Tokens[next] : _test.Replacement());
+            }
+
             if (next < 0)
             {
-                break;
+                return path;
             }
 
             path.Add(next);
+            node = next;
+        }
+    }
+
+    /// <summary>Of all paths whose nodes stand, the deepest; of equally deep ones, the first drafted.</summary>
+    private List<int> Longest(DraftTree tree, Auxiliaries u, long g, List<int> tokens)
+    {
+        var known = tokens.Count;
+        var stands = new bool[tree.Tokens.Length];
+        stands[0] = true;
+        var deepest = 0;
+        for (var node = 0; node < stands.Length; node++)
+        {
+            if (!stands[node])
+            {
+                continue;
+            }
+
+            deepest = tree.Depths[node] > tree.Depths[deepest] ? node : deepest;
+            var place = known + tree.Depths[node];
+            _test.Start(node, place, _session.Pick(node, u, g + place), u.At(g + place, 0), tree.Laws?[node]);
+            for (var child = tree.NextChild(node, node); child >= 0; child = tree.NextChild(node, child))
+            {
+                stands[child] = _test.Accepts(tree.Tokens[child], tree.Confidences?[child] ?? 1);
+            }
         }
 
-        _session.Cache.Keep(start, path);
-        int[] verified = [.. tokens];
-        var drafted = tree.Tokens.Length - (isNew ? 0 : 1);
-        return Rounds.Commit(verified, verified.AsSpan(0, verified.Length - 1), drafted, verified.Length - 1, output, limits, _session, committed);
+        var path = new List<int>();
+        for (var node = deepest; node >= 0; node = tree.Parents[node])
+        {
+            path.Insert(0, node);
+        }
+
+        tokens.AddRange(path.Skip(1).Select(node => tree.Tokens[node]));
+        var last = tokens.Count;
+        _test.Start(deepest, last, _session.Pick(deepest, u, g + last), u.At(g + last, 0), default);
+        tokens.Add(_test.Replacement());
+        return path;
     }
 }

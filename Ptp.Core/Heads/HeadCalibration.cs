@@ -12,6 +12,7 @@ namespace Ptp.Core.Heads;
 public static class HeadCalibration
 {
     private const double Doubt = 0.6;
+    private const int Ranks = 10;
 
     /// <summary>acc(k, i), [K][ranks].</summary>
     /// <param name="head">The head.</param>
@@ -20,21 +21,23 @@ public static class HeadCalibration
     /// <param name="rule">How u picked.</param>
     /// <param name="places">Places to measure at.</param>
     /// <param name="seed">Seed of their choice.</param>
+    /// <param name="proposals">How guesses come from laws; not drawn.</param>
     public static double[][] Accuracy(
-        DraftHead head, IReadOnlyList<Completion> texts, SamplingOptions law, PickRule rule, int places, ulong seed)
+        DraftHead head, IReadOnlyList<Completion> texts, SamplingOptions law, PickRule rule, int places, ulong seed,
+        HeadProposals proposals = HeadProposals.SharedU)
     {
         var session = new ModelSession(head.Network, law, rule);
         var steps = head.NewSteps();
-        var guesses = new HeadGuesses(head, rule, Doubt);
+        var guesses = new HeadGuesses(head, rule, proposals, Doubt);
         var (right, tried) = (new int[steps.Slots][], new int[steps.Slots]);
         for (var depth = 0; depth < right.Length; depth++)
         {
-            right[depth] = new int[StaticTree.MostChildren];
+            right[depth] = new int[Ranks];
         }
 
         var random = new RandomStream(seed, "places of calibration");
-        Span<int> tokens = stackalloc int[StaticTree.MostChildren];
-        Span<float> chances = stackalloc float[StaticTree.MostChildren];
+        Span<int> tokens = stackalloc int[Ranks];
+        Span<float> chances = stackalloc float[Ranks];
         for (var place = 0; place < places; place++)
         {
             var text = texts[random.NextInt(texts.Count)];
@@ -59,7 +62,7 @@ public static class HeadCalibration
             for (var depth = 0; depth < count - skipped; depth++)
             {
                 var target = text.Tokens[known + skipped + depth];
-                var found = guesses.Tokens(session, text.U, g + skipped + depth, steps.Laws(nodes, [depth]), tokens, chances);
+                var found = guesses.Find(session, text.U, g + skipped + depth, steps.Laws(nodes, [depth]), tokens, chances, out _);
                 var rank = tokens[..found].IndexOf(target);
                 tried[depth]++;
                 if (rank >= 0)

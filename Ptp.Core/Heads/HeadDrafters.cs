@@ -1,81 +1,26 @@
-// Any head as a drafter: a chain of what u picks from its laws, or a tree of the likeliest alternatives, for any exact decoder.
-// Trees are static (the shape calibrated beforehand: Medusa, EAGLE-1) or dynamic (grown from the head's own chances: EAGLE-2).
-// Refuses: nothing; logits that are not finite draft badly, and verification decides.
+// Any head as a drafter: a chain of its best tokens, or a tree of alternatives, for every decoder and rule.
+// Trees are static (a shape calibrated beforehand: Medusa, EAGLE-1) or grown from the head's own chances (EAGLE-2, -3).
+// Refuses: grown trees of drawn tokens, as which of them are kept would no longer be chance alone.
 
-using System.Numerics.Tensors;
 using Ptp.Core.Decoding;
 using Ptp.Core.Paper;
-using Tensor = Ptp.Core.Tensors.Tensor;
 
 namespace Ptp.Core.Heads;
 
-/// <summary>Which tokens a law proposes, the best first.</summary>
-internal sealed class HeadGuesses(DraftHead head, PickRule rule, double softness)
-{
-    private readonly float[] _law = new float[head.Network.Config.VocabularySize];
-    private readonly LogitsTransform _plain = new(new SamplingOptions(), head.Network.Config.VocabularySize);
-    private readonly float[] _u = new float[rule.NumbersPerToken(head.Network.Config.VocabularySize)];
-
-    /// <summary>The token that u probably picks, and the chance that it is right.</summary>
-    public int Token(ModelSession session, Auxiliaries u, long g, Tensor logits, out float chance)
-    {
-        chance = 0;
-        if (!Law(session, logits))
-        {
-            return 0;
-        }
-
-        u.Fill(g, _u);
-        return rule.Guess(_u, _law, softness, out chance);
-    }
-
-    /// <summary>The tokens that u most probably picks, with their chances; at temperature 0, where the law holds one, the likeliest tokens.</summary>
-    public int Tokens(ModelSession session, Auxiliaries u, long g, Tensor logits, Span<int> tokens, Span<float> chances)
-    {
-        var best = new BestGuesses(tokens, chances);
-        if (!Law(session, logits))
-        {
-            return 0;
-        }
-
-        if (TensorPrimitives.Max<float>(_law) < 1f)
-        {
-            u.Fill(g, _u);
-            rule.Guess(_u, _law, softness, ref best);
-            return best.Count;
-        }
-
-        head.Network.Backend.Download(logits, _law);
-        _plain.ToLaw(_law, _law);
-        for (var token = 0; token < _law.Length; token++)
-        {
-            best.Add(token, _law[token]);
-        }
-
-        return best.Count;
-    }
-
-    private bool Law(ModelSession session, Tensor logits)
-    {
-        head.Network.Backend.Download(logits, _law);
-        if (!TensorPrimitives.IsFiniteAll<float>(_law))
-        {
-            return false;
-        }
-
-        session.ToLaw(_law, _law);
-        return true;
-    }
-}
-
 /// <summary>Chains.</summary>
-/// <param name="head">The head.</param>
-/// <param name="rule">How u picks a token.</param>
-/// <param name="softness">How far the cells of its laws may be off, see <see cref="PickGuess"/>.</param>
-public sealed class HeadChainDrafter(DraftHead head, PickRule rule, double softness = 0.1) : IDrafter
+public sealed class HeadChainDrafter : IDrafter
 {
-    private readonly HeadSteps _steps = head.NewSteps();
-    private readonly HeadGuesses _guesses = new(head, rule, softness);
+    private const double Softness = 0.1;
+    private readonly DraftHead _head;
+    private readonly HeadSteps _steps;
+    private readonly HeadGuesses _guesses;
+
+    /// <summary>A drafter.</summary>
+    /// <param name="head">The head.</param>
+    /// <param name="rule">How u picks a token.</param>
+    /// <param name="proposals">How tokens come from its laws.</param>
+    public HeadChainDrafter(DraftHead head, PickRule rule, HeadProposals proposals = HeadProposals.SharedU) =>
+        (_head, _steps, _guesses) = (head, head.NewSteps(), new HeadGuesses(head, rule, proposals, Softness));
 
     /// <inheritdoc/>
     public int Slots => _steps.Slots;
@@ -94,39 +39,61 @@ public sealed class HeadChainDrafter(DraftHead head, PickRule rule, double softn
             return new Draft([], [], false); // nothing has been computed that a head could read
         }
 
-        session.KeepStates(head.Layers);
+        session.KeepStates(_head.Layers);
         var exact = _steps.Begin(session, u, g, count);
         var nodes = new DraftNodes(exact ?? session.Tokens[^1]);
-        var tokens = new List<int>(count);
-        var confidences = new List<float>(count);
-        if (exact is { } first)
-        {
-            tokens.Add(first);
-            confidences.Add(1f);
-        }
-
+        List<int> tokens = exact is { } first ? [first] : [];
+        List<float> confidences = exact is null ? [] : [1f];
+        List<float[]?> laws = exact is null ? [] : [null];
+        Span<int> token = [0];
+        Span<float> chance = [0];
         for (var node = 0; tokens.Count < count; node++)
         {
-            tokens.Add(_guesses.Token(session, u, g + tokens.Count, _steps.Laws(nodes, [node]), out var chance));
-            confidences.Add(chance);
-            nodes.Add(node, tokens[^1], chance);
+            if (_guesses.Find(session, u, g + tokens.Count, _steps.Laws(nodes, [node]), token, chance, out var law) == 0)
+            {
+                break;
+            }
+
+            tokens.Add(token[0]);
+            confidences.Add(chance[0]);
+            laws.Add(law);
+            nodes.Add(node, token[0], chance[0]);
         }
 
-        return new Draft([.. tokens], [.. confidences], exact is not null);
+        // The first token of a known law is exact, so no rule will ask what it was drawn from.
+        var drawn = laws.Find(law => law is not null);
+        return new Draft([.. tokens], [.. confidences], exact is not null)
+        {
+            Laws = drawn is null ? null : [.. laws.Select(law => law ?? drawn)],
+        };
     }
 }
 
 /// <summary>Trees.</summary>
-/// <param name="head">The head.</param>
-/// <param name="rule">How u picks a token.</param>
-/// <param name="shape">A static shape, or null to grow one.</param>
-/// <param name="beam">Of a grown tree: nodes that are expanded per depth, and children that each gets.</param>
-/// <param name="softness">How far its laws are doubted, see <see cref="PickGuess"/>; trees want more of it than chains.</param>
-public sealed class HeadTreeDrafter(DraftHead head, PickRule rule, StaticTree? shape = null, int beam = 4, double softness = 0.6)
-    : ITreeDrafter
+public sealed class HeadTreeDrafter : ITreeDrafter
 {
-    private readonly HeadSteps _steps = head.NewSteps();
-    private readonly HeadGuesses _guesses = new(head, rule, softness);
+    private const double Doubt = 0.6; // trees weigh alternatives, so their laws are trusted less than a chain's
+    private readonly DraftHead _head;
+    private readonly TreeShape? _shape;
+    private readonly int _beam;
+    private readonly HeadSteps _steps;
+    private readonly HeadGuesses _guesses;
+
+    /// <summary>A drafter.</summary>
+    /// <param name="head">The head.</param>
+    /// <param name="rule">How u picks a token.</param>
+    /// <param name="shape">A static shape, or null to grow trees.</param>
+    /// <param name="beam">Of grown trees: nodes that are expanded per depth, and children that each of them gets.</param>
+    /// <param name="proposals">How tokens come from its laws.</param>
+    public HeadTreeDrafter(
+        DraftHead head, PickRule rule, TreeShape? shape = null, int beam = 4, HeadProposals proposals = HeadProposals.SharedU)
+    {
+        Guard.Require(beam is >= 1 and <= HeadGuesses.Most && (shape is not null || proposals != HeadProposals.Drawn), "Draft trees with a head",
+            $"a beam of {beam}, {(shape is null ? "grown" : "static")} trees, {proposals} tokens",
+            $"a beam of 1 to {HeadGuesses.Most}, and a static shape for drawn tokens", "Correct the options.");
+        (_head, _shape, _beam) = (head, shape, beam);
+        (_steps, _guesses) = (head.NewSteps(), new HeadGuesses(head, rule, proposals, Doubt));
+    }
 
     /// <inheritdoc/>
     public int Slots => _steps.Slots;
@@ -134,50 +101,55 @@ public sealed class HeadTreeDrafter(DraftHead head, PickRule rule, StaticTree? s
     /// <inheritdoc/>
     public DraftTree Propose(ModelSession session, Auxiliaries u, long g, int nodes, int depth)
     {
-        if (session.Cache.Length == 0 || depth < 1)
+        if (session.Cache.Length == 0)
         {
-            return new DraftTree([session.Tokens[^1]], [-1], [0]);
+            return DraftTree.Plain(session.Tokens[^1]);
         }
 
-        session.KeepStates(head.Layers);
+        session.KeepStates(_head.Layers);
         var exact = _steps.Begin(session, u, g, depth);
         var draft = new DraftNodes(exact ?? session.Tokens[^1]);
         var (first, deepest) = exact is null ? (g, depth) : (g + 1, depth - 1);
-        if (shape is not null)
+        if (_shape is { } shape)
         {
-            Fill(session, u, first, draft, shape, Math.Min(nodes, shape.Count), deepest);
+            Fill(session, u, first, draft, shape, Math.Min(nodes - 1, shape.Parents.Length), deepest);
         }
         else
         {
             Grow(session, u, first, draft, nodes, deepest);
         }
 
-        return draft.Best(nodes);
+        return draft.Best(nodes, rootIsCommitted: exact is null);
     }
 
-    /// <summary>The static shape: child i of a node is its i-th best token.</summary>
-    private void Fill(ModelSession session, Auxiliaries u, long g, DraftNodes draft, StaticTree tree, int nodes, int deepest)
+    /// <summary>The first nodes of a static shape: rank i of a node is its i-th token.</summary>
+    private void Fill(ModelSession session, Auxiliaries u, long g, DraftNodes draft, TreeShape shape, int nodes, int deepest)
     {
-        var places = new int[nodes]; // of the shape's nodes in the draft; -1 = the law has no such token
-        Span<int> tokens = stackalloc int[StaticTree.MostChildren];
-        Span<float> chances = stackalloc float[StaticTree.MostChildren];
+        Span<int> tokens = stackalloc int[HeadGuesses.Most];
+        Span<float> chances = stackalloc float[HeadGuesses.Most];
+        var places = new int[nodes]; // of the shape's nodes in the draft; 0 = the law has no such token
         for (var depth = 0; depth < deepest; depth++)
         {
-            int[] parents = [.. Enumerable.Range(0, nodes).Where(n => tree.Depth(n) == depth && places[n] >= 0 && tree.HasChildren(n, nodes))];
+            int[] children = [.. Enumerable.Range(0, nodes).Where(n => shape.Depths[n] == depth && (depth == 0 || places[shape.Parents[n]] > 0)
+                && shape.Ranks[n] < HeadGuesses.Most)];
+            int[] parents = [.. children.Select(n => depth == 0 ? 0 : places[shape.Parents[n]]).Distinct()];
             if (parents.Length == 0)
             {
                 return;
             }
 
-            var laws = _steps.Laws(draft, [.. parents.Select(n => places[n])]);
+            var laws = _steps.Laws(draft, parents);
             for (var row = 0; row < parents.Length; row++)
             {
-                var found = _guesses.Tokens(session, u, g + depth, laws.Slice(row, 1), tokens, chances);
-                foreach (var child in tree.Children(parents[row], nodes))
+                int[] own = [.. children.Where(n => (depth == 0 ? 0 : places[shape.Parents[n]]) == parents[row]).OrderBy(n => shape.Ranks[n])];
+                var asked = shape.Ranks[own[^1]] + 1;
+                var found = _guesses.Find(session, u, g + depth, laws.Slice(row, 1), tokens[..asked], chances[..asked], out var law);
+                foreach (var child in own.Where(n => shape.Ranks[n] < found))
                 {
-                    var rank = tree.Rank(child);
-                    places[child] = rank < found ? draft.Add(places[parents[row]], tokens[rank], chances[rank]) : -1;
+                    places[child] = draft.Add(parents[row], tokens[shape.Ranks[child]], chances[shape.Ranks[child]]);
                 }
+
+                draft.DrawnFrom(parents[row], law);
             }
         }
     }
@@ -185,27 +157,23 @@ public sealed class HeadTreeDrafter(DraftHead head, PickRule rule, StaticTree? s
     /// <summary>EAGLE-2: at each depth the likeliest paths get children; the likeliest nodes of all are kept afterwards.</summary>
     private void Grow(ModelSession session, Auxiliaries u, long g, DraftNodes draft, int nodes, int deepest)
     {
-        Span<int> tokens = stackalloc int[beam];
-        Span<float> chances = stackalloc float[beam];
+        Span<int> tokens = stackalloc int[_beam];
+        Span<float> chances = stackalloc float[_beam];
         int[] frontier = [0];
-        for (var depth = 0; depth < deepest && nodes > 1; depth++)
+        for (var depth = 0; depth < deepest && nodes > 1 && frontier.Length > 0; depth++)
         {
             var laws = _steps.Laws(draft, frontier);
             var from = draft.Count;
             for (var row = 0; row < frontier.Length; row++)
             {
-                var found = _guesses.Tokens(session, u, g + depth, laws.Slice(row, 1), tokens, chances);
+                var found = _guesses.Find(session, u, g + depth, laws.Slice(row, 1), tokens, chances, out _);
                 for (var i = 0; i < found; i++)
                 {
                     draft.Add(frontier[row], tokens[i], chances[i]);
                 }
             }
 
-            frontier = [.. Enumerable.Range(from, draft.Count - from).OrderByDescending(draft.Chance).ThenBy(n => n).Take(beam).Order()];
-            if (frontier.Length == 0)
-            {
-                return;
-            }
+            frontier = [.. Enumerable.Range(from, draft.Count - from).OrderByDescending(draft.Chance).ThenBy(n => n).Take(_beam).Order()];
         }
     }
 }

@@ -15,6 +15,8 @@ public sealed class DraftNodes
     private readonly List<int> _parents = [-1];
     private readonly List<int> _depths = [0];
     private readonly List<float> _chances = [1f];
+    private readonly List<float> _own = [1f];
+    private readonly Dictionary<int, float[]> _laws = [];
 
     /// <summary>A draft that has only its root.</summary>
     public DraftNodes(int root) => _tokens = [root];
@@ -41,6 +43,7 @@ public sealed class DraftNodes
         _parents.Add(parent);
         _depths.Add(_depths[parent] + 1);
         _chances.Add(_chances[parent] * chance);
+        _own.Add(chance);
         return Count - 1;
     }
 
@@ -80,12 +83,26 @@ public sealed class DraftNodes
         return visibility;
     }
 
+    /// <summary>Remembers the law, [V], that a node's children were drawn from, in their order; null = they are no draws.</summary>
+    public void DrawnFrom(int node, float[]? law)
+    {
+        if (law is not null)
+        {
+            _laws[node] = law;
+        }
+    }
+
     /// <summary>The likeliest nodes as a tree, at most <paramref name="count"/>; ancestors come along, as no path is less likely than its end.</summary>
-    public DraftTree Best(int count)
+    public DraftTree Best(int count, bool rootIsCommitted)
     {
         int[] kept = [.. Enumerable.Range(0, Count).OrderByDescending(n => _chances[n]).ThenBy(n => n).Take(count).Order()];
         return new DraftTree(
-            [.. kept.Select(Token)], [.. kept.Select(n => n == 0 ? -1 : Array.BinarySearch(kept, _parents[n]))], [.. kept.Select(Depth)]);
+            [.. kept.Select(Token)], [.. kept.Select(n => n == 0 ? -1 : Array.BinarySearch(kept, _parents[n]))], [.. kept.Select(Depth)])
+        {
+            RootIsCommitted = rootIsCommitted,
+            Laws = _laws.Count == 0 ? null : [.. kept.Select(_laws.GetValueOrDefault)],
+            Confidences = [.. kept.Select(n => _own[n])],
+        };
     }
 }
 
