@@ -121,6 +121,19 @@ public abstract class DraftHead
         return matrix;
     }
 
+    /// <summary>Adds one to a square matrix: it begins by passing on the base's state, which the output head already understands.</summary>
+    private protected static void PassOn(Parameter matrix)
+    {
+        var (width, values) = (matrix.Value.Rows, new float[matrix.Value.Length]);
+        matrix.Backend.Download(matrix.Value, values);
+        for (var i = 0; i < width; i++)
+        {
+            values[i * width + i] += 1;
+        }
+
+        Initialise.Set(matrix, values);
+    }
+
     /// <summary>A gain of RMSNorm: ones, [1, D].</summary>
     private protected Parameter Gain(string name)
     {

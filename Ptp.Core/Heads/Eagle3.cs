@@ -22,14 +22,16 @@ public sealed class Eagle3 : FeatureDrafter
     private readonly Parameter _finalNorm;
     private readonly TransformerBlock _block;
 
-    /// <summary>A drafter whose feature begins as the highest state.</summary>
+    /// <summary>A drafter whose feature begins as the highest state, its final norm as the base's.</summary>
     public Eagle3(Transformer network, HeadOptions options)
         : base(network, options)
     {
         var width = network.Config.HiddenSize;
-        _fusion = [.. Enumerable.Range(0, Layers.Count).Select(i => Matrix($"fusion.{i}", width, width, gain: 0.5))];
+        _fusion = [.. Enumerable.Range(0, Layers.Count).Select(i => Matrix($"fusion.{i}", width, width, gain: 0.1))];
+        PassOn(_fusion[^1]);
         _tokenNorm = Gain("token_norm");
         _finalNorm = Gain("norm");
+        network.Backend.Copy(network.FinalNorm.Value, _finalNorm.Value);
         _block = Block("block", secondInput: true);
     }
 

@@ -68,14 +68,7 @@ public class SequentialMtp : DraftHead
     {
         var width = Network.Config.HiddenSize;
         var ofState = Matrix($"{k}.projection.state", width, width, gain: 0.1);
-        var values = new float[width * width];
-        Network.Backend.Download(ofState.Value, values);
-        for (var i = 0; i < width; i++)
-        {
-            values[i * width + i] += 1; // begins as the state itself, which the output head already understands
-        }
-
-        Initialise.Set(ofState, values);
+        PassOn(ofState);
         return new Module(
             Gain($"{k}.state_norm"), Gain($"{k}.token_norm"), ofState, Matrix($"{k}.projection.token", width, width, gain: 0.5), Block($"{k}"));
     }

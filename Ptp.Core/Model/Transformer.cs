@@ -21,7 +21,6 @@ public sealed record CallRows(
 public sealed class Transformer
 {
     private readonly TransformerBlock[] _blocks;
-    private readonly Parameter _finalNorm;
 
     /// <summary>A model with random weights.</summary>
     public Transformer(IBackend backend, TransformerConfig config, ulong seed)
@@ -49,8 +48,8 @@ public sealed class Transformer
         Rope = MakeRope(backend, Config);
         _blocks = [.. Enumerable.Range(0, Config.Layers)
             .Select(layer => new TransformerBlock(backend, Config, Rope, $"model.layers.{layer}."))];
-        _finalNorm = new Parameter(backend, "model.norm.weight", 1, Config.HiddenSize, isVector: true);
-        Initialise.Constant(_finalNorm, 1f);
+        FinalNorm = new Parameter(backend, "model.norm.weight", 1, Config.HiddenSize, isVector: true);
+        Initialise.Constant(FinalNorm, 1f);
         if (!Config.TieEmbeddings)
         {
             Head = new Parameter(backend, "lm_head.weight", Config.VocabularySize, Config.HiddenSize);
@@ -73,6 +72,9 @@ public sealed class Transformer
     /// <summary>Output head, [V, D]; the token table itself if tied.</summary>
     public Parameter Head { get; }
 
+    /// <summary>Gain of the norm before the head, [1, D].</summary>
+    public Parameter FinalNorm { get; }
+
     /// <summary>Cosines and sines of all positions.</summary>
     internal RopeTable Rope { get; }
 
@@ -87,7 +89,7 @@ public sealed class Transformer
                 yield return parameter;
             }
 
-            yield return _finalNorm;
+            yield return FinalNorm;
             if (Head != Embeddings)
             {
                 yield return Head;
@@ -129,7 +131,7 @@ public sealed class Transformer
     public Variable Logits(Tape tape, Variable hidden) => tape.MatMul(Normed(tape, hidden), Head);
 
     /// <summary>The final norm alone: hidden [R, D] to what the head reads, [R, D].</summary>
-    public Variable Normed(Tape tape, Variable hidden) => tape.RmsNorm(hidden, _finalNorm, Config.NormEpsilon);
+    public Variable Normed(Tape tape, Variable hidden) => tape.RmsNorm(hidden, FinalNorm, Config.NormEpsilon);
 
     /// <summary>Token ids to logits [R, V].</summary>
     public Variable Forward(Tape tape, int[] ids, CallRows rows)
