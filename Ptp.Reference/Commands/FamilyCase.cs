@@ -4,7 +4,6 @@
 
 using Ptp.Core.Decoding;
 using Ptp.Core.Decoding.Drafters;
-using Ptp.Core.Model;
 using Ptp.Core.Paper;
 
 namespace Ptp.Reference.Commands;

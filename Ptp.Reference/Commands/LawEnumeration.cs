@@ -33,7 +33,11 @@ public sealed class EnumeratedDice : Dice
     }
 
     /// <inheritdoc/>
-    public override bool Coin(double chance) => Take([chance, 1 - chance]) == 0;
+    public override bool Coin(double chance)
+    {
+        chance = Math.Clamp(chance, 0, 1);
+        return Take([chance, 1 - chance]) == 0;
+    }
 
     /// <inheritdoc/>
     public override int Draw(ReadOnlySpan<double> law)

@@ -68,11 +68,25 @@ internal sealed class FlawedSiblings(SiblingFlaw flaw) : VerificationRule
         return false;
     }
 
-    public override int Replacement(in Trial trial) =>
-        trial.Token < 0 ? trial.Dice.Draw(trial.Rest)
-        : flaw == SiblingFlaw.RestIsTheLaw ? trial.Dice.Draw([.. trial.Law.ToArray().Select(p => (double)p)])
-        : flaw == SiblingFlaw.DrawReused ? Array.FindIndex(_p, (trial.Token + 1) % _p.Length, p => p > 0) is >= 0 and var next ? next : Array.IndexOf(_p, _p.Max())
-        : trial.Dice.Draw(_p);
+    public override int Replacement(in Trial trial) => flaw switch
+    {
+        _ when trial.Token < 0 => trial.Dice.Draw(trial.Rest),
+        SiblingFlaw.RestIsTheLaw => trial.Dice.Draw([.. trial.Law.ToArray().Select(p => (double)p)]),
+        SiblingFlaw.DrawReused => Next(trial.Token),
+        _ => trial.Dice.Draw(_p),
+    };
+
+    /// <summary>The token behind the refused one, in a circle, that can occur.</summary>
+    private int Next(int token)
+    {
+        do
+        {
+            token = (token + 1) % _p.Length;
+        }
+        while (_p[token] <= 0);
+
+        return token;
+    }
 
     /// <summary>Nothing refused yet: what is left of p is p.</summary>
     private static bool IsFirst(in Trial trial)

@@ -17,7 +17,8 @@ public sealed class LawExactTests : IDisposable
     private const double Rounding = 1e-12;
     private readonly CpuBackend _backend = new(1);
 
-    public static TheoryData<string> Drafters => ["chain", "siblings 2", "siblings 3", "by u", "lookup", "jacobi", "recycling", "lookahead", "automaton over chain"];
+    public static TheoryData<string> Drafters =>
+        ["chain", "siblings 2", "siblings 3", "by u", "lookup", "jacobi", "recycling", "lookahead", "automaton over chain"];
 
     // 8 languages each: about 40,000 texts decoded.
     [Theory]
@@ -77,7 +78,12 @@ public sealed class LawExactTests : IDisposable
         Cases.RunSeeds(20, seed =>
         {
             var random = new RandomStream((ulong)seed, "couplings");
-            float[] Law() => [.. Enumerable.Range(0, 6).Select(_ => (float)-Math.Log(1 - random.NextDouble())).ToArray() is var w ? w.Select(x => x / w.Sum()) : []];
+            float[] Law()
+            {
+                double[] weights = [.. Enumerable.Range(0, 6).Select(_ => -Math.Log(1 - random.NextDouble()))];
+                return [.. weights.Select(w => (float)(w / weights.Sum()))];
+            }
+
             var (p, q) = (Law(), Law());
             var maximal = p.Zip(q, Math.Min).Sum(x => (double)x);
             var laws = new NodeLaws(6);
