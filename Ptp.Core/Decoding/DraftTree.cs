@@ -82,7 +82,9 @@ public interface ITreeDrafter
     /// <param name="depth">Most new tokens of a path, at least 1; node 0 counts unless it is committed already.</param>
     DraftTree Propose(ModelSession session, Auxiliaries u, long g, int nodes, int depth);
 
-    /// <summary>Told of each verification while the logits behind every node can still be read from the session.</summary>
+    /// <summary>
+    /// Told of each verification, of trees that it did not draft too, while the logits behind every node can still be read.
+    /// </summary>
     /// <param name="session">The text; its newest tokens are not committed yet.</param>
     /// <param name="tree">What was verified.</param>
     /// <param name="path">The nodes that stand, from node 0 on.</param>

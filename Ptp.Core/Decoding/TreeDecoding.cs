@@ -84,7 +84,6 @@ public sealed class TreeDecoding : IDecoder
         var tree = nodes > 1
             ? _drafter.Propose(_session, u, g, nodes, most)
             : DraftTree.Plain(_session.Tokens[^1]);
-        _budget.Proposed(tree);
         var start = _session.Cache.Length;
         Verify(tree);
         List<int> tokens = tree.RootIsCommitted ? [] : [tree.Tokens[0]];

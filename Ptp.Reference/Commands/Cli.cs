@@ -55,6 +55,7 @@ internal static class Cli
         root.Add(new DemoVerb().On(host, common));
         root.Add(new GenerateVerb().On(host, common));
         root.Add(new EvalVerb().On(host, common));
+        root.Add(new CompareVerb().On(host, common));
         root.Add(new CorpusVerb().On(host, common));
         root.Add(new Command("tokenizer", "Make tokenizers.") { new TokenizerTrainVerb().On(host, common) });
         root.Add(new TrainVerb().On(host, common));

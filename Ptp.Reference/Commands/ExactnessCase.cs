@@ -20,7 +20,7 @@ public sealed class ExactnessCase
     private static readonly double[] s_topP = [1, 1, 0.3, 0.6, 0.9, 0.95];
     private readonly RandomStream _random;
     private readonly IBackend _backend;
-    private WatchedDrafter? _watched;
+    private IWatched? _watched;
 
     /// <summary>Draws the case of a seed and decodes it one token at a time.</summary>
     /// <param name="backend">Where its models live.</param>
@@ -82,9 +82,10 @@ public sealed class ExactnessCase
     /// <param name="allSlots">True to use all slots in every round; false: lengths of a kind that the seed chooses.</param>
     public IDecoder ErrorCorrected(IDrafter drafter, bool allSlots = false)
     {
-        _watched = new WatchedDrafter(drafter);
+        var watched = new WatchedDrafter(drafter);
+        _watched = watched;
         return new ErrorCorrectedDecoding(
-            Model, _watched, Law, Rule, Slots, ExactFirst,
+            Model, watched, Law, Rule, Slots, ExactFirst,
             allSlots ? null : Length(new RandomStream(Seed, "length")));
     }
 
@@ -94,23 +95,25 @@ public sealed class ExactnessCase
     /// <param name="own">The adapter of a 'self:' rule.</param>
     public IDecoder Verified(IDrafter drafter, VerificationRule rule, SlotModel? own = null)
     {
-        _watched = new WatchedDrafter(drafter);
-        return new DraftAndVerify(Model, _watched, rule, Law, Rule, Slots, Seed, own);
+        var watched = new WatchedDrafter(drafter);
+        _watched = watched;
+        return new DraftAndVerify(Model, watched, rule, Law, Rule, Slots, Seed, own);
     }
 
     /// <summary>Draft lengths: all slots, lengths at random in every round, or what pays under made-up costs.</summary>
     private IDraftLength? Length(RandomStream random)
     {
-        CallCosts Costs() => new([.. from rows in (int[])[1, 2, 4, 16] from context in (int[])[0, 40]
-            select new CallCost(rows, context, 0.1 + random.NextDouble() * rows)]);
         return random.NextInt(4) switch
         {
             0 => new ErraticLength(random),
-            1 => new PayingLength(Costs(), Costs(), Slots),
-            2 => new PayingLength(Costs(), Costs(), Slots, firstIsExact: false),
+            1 => new PayingLength(Costs(random), Costs(random), Slots),
+            2 => new PayingLength(Costs(random), Costs(random), Slots, firstIsExact: false),
             _ => null,
         };
     }
+
+    private static CallCosts Costs(RandomStream random) => new([.. from rows in (int[])[1, 2, 4, 16] from context in (int[])[0, 40]
+        select new CallCost(rows, context, 0.1 + random.NextDouble() * rows)]);
 
     /// <summary>A drafter of a kind, its random choices and weights from the seed.</summary>
     /// <param name="kind">What it does.</param>
@@ -142,6 +145,21 @@ public sealed class ExactnessCase
             ? new ScriptedTreeDrafter(this, random)
             : new CategoricalTreeDrafter(Slotted(DrafterKind.Categorical));
         return new TreeDecoding(Model, drafter, Law, Rule, 1 + random.NextInt(24));
+    }
+
+    /// <summary>A drafter of trees under a rule, watched; all nodes, or as many as pay by a made-up clock.</summary>
+    /// <param name="drafter">Any drafter of trees.</param>
+    /// <param name="rule">Any rule; null = exact.</param>
+    /// <param name="law">Another law than the case's, or null.</param>
+    public TreeDecoding Speculative(ITreeDrafter drafter, VerificationRule? rule = null, SamplingOptions? law = null)
+    {
+        var random = new RandomStream(Seed, "speculative");
+        var watched = new WatchedTree(drafter);
+        _watched = watched;
+        var (nodes, now) = (2 + random.NextInt(60), 0.0);
+        return new TreeDecoding(
+            Model, watched, law ?? Law, Rule, nodes, rule, Seed,
+            random.NextInt(2) == 0 ? null : new PayingNodes(Costs(random), nodes, () => now += random.NextDouble()));
     }
 
     /// <summary>Verification and drafting in one call, with a random adapter and budget, fixed or by (made-up) costs.</summary>
