@@ -30,6 +30,9 @@ public static class DraftHeads
     /// <summary>The sizes that a name has by default.</summary>
     public static HeadOptions Defaults(string name) => Find(name).Defaults;
 
+    /// <summary>True if it is trained so quickly that it need not come with a model.</summary>
+    public static bool IsQuick(string name) => name is Medusa.Architecture or Stern.Architecture or Gloeckle.Architecture;
+
     /// <summary>A fresh head.</summary>
     /// <param name="name">One of <see cref="Names"/>.</param>
     /// <param name="network">The base.</param>

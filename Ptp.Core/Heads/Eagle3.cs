@@ -1,7 +1,8 @@
 // EAGLE-3 (Li et al. 2025, arXiv 2503.01840): features of three depths fused, no loss on features, training unrolled as in use.
-//   f_i = W [h^low_i; h^mid_i; h^high_i];  o_i = block(f_i; second input n(E[t_{i+1}]));  law of t_{i+2} = Head n(o_i)
+//   f_i = W [n(h^low_i); n(h^mid_i); n(h^high_i)];  o_i = n(block(f_i; second input n(E[t_{i+1}])));  law of t_{i+2} = Head o_i
 //   step j of J reads its own outputs: o^j_i = block(o^{j-1}_i, t_{i+1+j}), seeing step 0's rows <= i and its own later steps; 0.8^j L_j
-// A base of four blocks is read behind blocks 1, 2 and 4. Refuses: a draft vocabulary smaller than the base's.
+// A base of four blocks is read behind blocks 1, 2 and 4. States are normalised before fusion and outputs before reuse, as in EAGLE-3.1
+// (2605.09992): a small block has little to add to a raw stream. Refuses: a draft vocabulary smaller than the base's.
 
 using Ptp.Core.Autograd;
 using Ptp.Core.Model;
@@ -18,6 +19,7 @@ public sealed class Eagle3 : FeatureDrafter
     private const int Unrolled = 3;
     private const double Decay = 0.8;
     private readonly Parameter[] _fusion; // [3], [D, D] each
+    private readonly Parameter[] _stateNorms; // [3]
     private readonly Parameter _tokenNorm;
     private readonly Parameter _finalNorm;
     private readonly TransformerBlock _block;
@@ -29,6 +31,7 @@ public sealed class Eagle3 : FeatureDrafter
         var width = network.Config.HiddenSize;
         _fusion = [.. Enumerable.Range(0, Layers.Count).Select(i => Matrix($"fusion.{i}", width, width, gain: 0.1))];
         PassOn(_fusion[^1]);
+        _stateNorms = [.. Enumerable.Range(0, Layers.Count).Select(i => Gain($"state_norm.{i}"))];
         _tokenNorm = Gain("token_norm");
         _finalNorm = Gain("norm");
         network.Backend.Copy(network.FinalNorm.Value, _finalNorm.Value);
@@ -46,26 +49,26 @@ public sealed class Eagle3 : FeatureDrafter
     }
 
     /// <inheritdoc/>
-    public override IReadOnlyList<Parameter> Parameters => [.. _fusion, _tokenNorm, _finalNorm, .. _block.Parameters];
+    public override IReadOnlyList<Parameter> Parameters => [.. _fusion, .. _stateNorms, _tokenNorm, _finalNorm, .. _block.Parameters];
 
     /// <inheritdoc/>
     public override Variable Features(Tape tape, IReadOnlyList<Variable> states)
     {
-        var x = tape.MatMul(states[0], _fusion[0]);
+        var x = tape.MatMul(Normed(tape, states[0], _stateNorms[0]), _fusion[0]);
         for (var i = 1; i < states.Count; i++)
         {
-            tape.MatMul(states[i], _fusion[i], x, accumulate: true);
+            tape.MatMul(Normed(tape, states[i], _stateNorms[i]), _fusion[i], x, accumulate: true);
         }
 
         return x;
     }
 
     /// <inheritdoc/>
-    public override Variable Run(Tape tape, Variable features, int[] tokens, CallRows rows) =>
-        _block.Run(tape, features, rows, layer: 0, second: Normed(tape, Vectors(tape, tokens), _tokenNorm));
+    public override Variable Run(Tape tape, Variable features, int[] tokens, CallRows rows) => Normed(
+        tape, _block.Run(tape, features, rows, layer: 0, second: Normed(tape, Vectors(tape, tokens), _tokenNorm)), _finalNorm);
 
     /// <inheritdoc/>
-    public override Variable Logits(Tape tape, Variable outputs) => tape.MatMul(Normed(tape, outputs, _finalNorm), Network.Head);
+    public override Variable Logits(Tape tape, Variable outputs) => tape.MatMul(outputs, Network.Head);
 
     /// <inheritdoc/>
     public override (double Loss, double Weight) Loss(Tape tape, HeadBatch batch)

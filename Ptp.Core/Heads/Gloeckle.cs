@@ -18,15 +18,10 @@ public sealed class Gloeckle : IndependentHeads
 
     /// <summary>Random layers.</summary>
     public Gloeckle(Transformer network, HeadOptions options)
-        : base(network, options)
-    {
-        Guard.Require(network.Config.Layers > 1, "Make Gloeckle heads", $"a base of {network.Config.Layers} block", "a trunk before the last block",
-            "Use a base of two blocks or more.");
-        _layers = [.. Enumerable.Range(0, Slots).Select(k => Block($"{k}"))];
-    }
+        : base(network, options) => _layers = [.. Enumerable.Range(0, Slots).Select(k => Block($"{k}"))];
 
     /// <inheritdoc/>
-    public override IReadOnlyList<int> Layers => [Network.Config.Layers - 2];
+    public override IReadOnlyList<int> Layers => [Math.Max(0, Network.Config.Layers - 2)]; // a base of one block is all trunk
 
     /// <inheritdoc/>
     public override bool Attends => true;

@@ -23,6 +23,10 @@ internal sealed class CompareVerb : Verb
     private readonly Option<string?> _adapter = Values.Text(
         "--adapter", "PTP adapter folder, or 'none'. Default: models/ptp, with the default model only.", "FOLDER|none");
 
+    private readonly Option<string?> _heads = Values.Text(
+        "--heads", "Folder with folders of trained heads, or 'none'. Default: models/heads, with the default model only; what is not in it is "
+        + "trained at its first use, a minute each.", "FOLDER|none");
+
     private readonly Option<string[]> _data = Values.Texts(
         "--data", "Corpus folder (its heldout/*.txt) or text file. Default: models/heldout.", "FOLDER|FILE");
 
@@ -54,7 +58,7 @@ internal sealed class CompareVerb : Verb
         }
 
         foreach (var option in (Option[])[
-            _model, _tokenizer, _adapter, _data, _systems, _temperatures, _prompts, _promptTokens, _maxNew, _nodes, _seed, _paying])
+            _model, _tokenizer, _adapter, _heads, _data, _systems, _temperatures, _prompts, _promptTokens, _maxNew, _nodes, _seed, _paying])
         {
             Add(option);
         }
@@ -86,6 +90,12 @@ internal sealed class CompareVerb : Verb
             automaton.Append(token);
         }
 
+        var heads = new HeadShelf(call, model, call.Get(_heads), isDefault: call.Get(_model) is null);
+        if (systems.Any(system => system.Name != FamilySystem.Plain))
+        {
+            heads.Prepare(); // trained before anything is timed
+        }
+
         var costs = call.Get(_paying) ? Costs(model.Model, call.Get(_nodes)) : null;
         var runs = new List<ComparedSystem>();
         using var bar = new Progress(call.Out.Host, "compare");
@@ -94,7 +104,7 @@ internal sealed class CompareVerb : Verb
         {
             var law = new SamplingOptions { Temperature = temperature }.Validated();
             var decoding = new Decoding(model, law, call.Get(_seed), 0, call.Get(_maxNew)) { AllowsOtherLaw = true, Pays = costs is not null };
-            var parts = new FamilyParts(adapter is null ? decoding : decoding.With(adapter), call.Get(_nodes), costs, corpus, automaton);
+            var parts = new FamilyParts(adapter is null ? decoding : decoding.With(adapter), call.Get(_nodes), costs, corpus, automaton, heads);
             List<ComparedSystem> here = [.. from system in systems
                 let decoder = system.Make(parts)
                 where decoder is not null

@@ -33,7 +33,8 @@ internal sealed class DecodingOptions(int maxNew, bool paying, bool always = fal
         "--adapter", "PTP adapter folder, or 'none'. Default: models/ptp, with the default model only.", "FOLDER|none");
 
     private readonly Option<string?> _head = Values.Text(
-        "--head", "Draft with a trained head ('ptp train-head') instead of an adapter. The text stays the same.", "FOLDER");
+        "--head", "Draft with a head of models/heads, by its name, or with one in a folder, instead of an adapter. The text stays the same.",
+        "NAME|FOLDER");
 
     private readonly Option<int?> _slots = Values.WholeOrNone(
         "--slots", "Tokens drafted per round; 0 = as many as the adapter was trained for. Changes the speed, never the text. "
@@ -101,7 +102,13 @@ internal sealed class DecodingOptions(int maxNew, bool paying, bool always = fal
         }
 
         Guard.Require(adapterFolder is null, "Choose a drafter", "--head and --adapter", "one of them", "Leave one out.");
-        return decoding with { Pays = false, AdapterFolder = head, Head = HeadFolder.Load(head, model.Model, model.Fingerprint).Head };
+        var shelf = new HeadShelf(call, model, null, isDefault: call.Get(_model) is null);
+        return decoding with
+        {
+            Pays = false,
+            AdapterFolder = head,
+            Head = DraftHeads.Names.Contains(head) && shelf.Find(head) is { } found ? found : HeadFolder.Load(head, model.Model, model.Fingerprint).Head,
+        };
     }
 }
 

@@ -5,6 +5,7 @@
 using Ptp.Core.Decoding;
 using Ptp.Core.Decoding.Drafters;
 using Ptp.Core.Decoding.Verification;
+using Ptp.Core.Heads;
 using Ptp.Core.Paper;
 using Ptp.Core.Tensors;
 
@@ -16,7 +17,9 @@ namespace Ptp.Reference.Commands;
 /// <param name="Costs">What calls cost, if drafts shall be as large as pays; null = always as large as allowed.</param>
 /// <param name="Corpus">The suffix array of retrieval.</param>
 /// <param name="Automaton">The suffix automaton of the same text.</param>
-internal sealed record FamilyParts(Decoding Decoding, int Nodes, CallCosts? Costs, SuffixArray Corpus, SuffixAutomaton Automaton)
+/// <param name="Heads">Trained heads of the model.</param>
+internal sealed record FamilyParts(
+    Decoding Decoding, int Nodes, CallCosts? Costs, SuffixArray Corpus, SuffixAutomaton Automaton, HeadShelf Heads)
 {
     /// <summary>A decoder of trees.</summary>
     public IDecoder Tree(ITreeDrafter drafter, VerificationRule? rule = null) => new TreeDecoding(
@@ -31,6 +34,19 @@ internal sealed record FamilyParts(Decoding Decoding, int Nodes, CallCosts? Cost
         var adapter => new ChainTree(adapter.NewDrafter()),
     };
 
+    /// <summary>Chains of a trained head; null without it.</summary>
+    public IDecoder? Chain(string head) => Heads.Find(head) is { } found ? Tree(new ChainTree(new HeadChainDrafter(found, Decoding.Rule))) : null;
+
+    /// <summary>Trees of a trained head in the shape that it was calibrated to; null without it.</summary>
+    public IDecoder? Static(string head, HeadProposals proposals = HeadProposals.SharedU, VerificationRule? rule = null) =>
+        Heads.Find(head) is { Accuracy: { } accuracy } found
+            ? Tree(new HeadTreeDrafter(found, Decoding.Rule, TreeShape.Best([.. accuracy], Nodes - 1), proposals: proposals), rule)
+            : null;
+
+    /// <summary>Trees of a trained head, grown from its own chances; null without it.</summary>
+    public IDecoder? Grown(string head, HeadProposals proposals = HeadProposals.SharedU, VerificationRule? rule = null) =>
+        Heads.Find(head) is { } found ? Tree(new HeadTreeDrafter(found, Decoding.Rule, beam: 6, proposals: proposals), rule) : null;
+
     /// <summary>Table of likeliest successors.</summary>
     public TokenRecycling Recycling() => new(Decoding.Model.Model.Config.VocabularySize);
 }
@@ -43,6 +59,7 @@ internal sealed record FamilyParts(Decoding Decoding, int Nodes, CallCosts? Cost
 internal sealed record FamilySystem(
     string Name, Guarantee Guarantee, Func<FamilyParts, IDecoder?> Make, Func<LawEnumeration, ITreeDrafter>? Tiny = null)
 {
+    private const string Typical = "entropy:0.3,0.09"; // Medusa's delta and epsilon
     private const double Rounding = 1e-12;
     private const int Languages = 4;
 
@@ -67,7 +84,29 @@ internal sealed record FamilySystem(
         new("sam", Guarantee.Path, p => p.Tree(new AutomatonDrafter(p.Automaton))),
         new("sam over token recycling", Guarantee.Path, p => p.Tree(new AutomatonDrafter(p.Automaton, p.Recycling()))),
         new("sam over ptp", Guarantee.Path, p => p.Ptp() is { } ptp ? p.Tree(new AutomatonDrafter(p.Automaton, ptp)) : null),
+        new("gloeckle", Guarantee.Path, p => p.Chain(Gloeckle.Architecture)),
+        new("stern", Guarantee.Path, p => p.Chain(Stern.Architecture)),
+        new("stern, greedy prefix", Guarantee.Greedy, p => p.Heads.Find(Stern.Architecture) is { } head
+            ? p.Tree(new ChainTree(new HeadChainDrafter(head, p.Decoding.Rule, HeadProposals.Ranked)), VerificationRule.Parse("argmax")) : null),
+        new("medusa", Guarantee.Path, p => p.Static(Medusa.Architecture)),
+        new("medusa, typical", Guarantee.None, p => p.Static(Medusa.Architecture, HeadProposals.Ranked, VerificationRule.Parse(Typical))),
+        new("hydra", Guarantee.Path, p => p.Static(Hydra.Architecture)),
+        new("deepseek mtp", Guarantee.Path, p => p.Chain(SequentialMtp.Architecture)),
+        new("nemotron mtp", Guarantee.Path, p => p.Chain(RecursiveMtp.Architecture)),
+        new("eagle-1", Guarantee.Path, p => p.Static(Eagle1.Architecture)),
+        new("eagle-1, ratio", Guarantee.Law, p => p.Static(Eagle1.Architecture, HeadProposals.Drawn, RatioRule.Instance),
+            tiny => new HeadTreeDrafter(TinyEagle(tiny), InverseCdf.Instance, TreeShape.Best([[0.6, 0.3], [0.5]], 3), proposals: HeadProposals.Drawn)),
+        new("eagle-2", Guarantee.Path, p => p.Grown(Eagle1.Architecture)),
+        new("eagle-2, ratio", Guarantee.Law, p => p.Grown(Eagle1.Architecture, HeadProposals.Ranked, RatioRule.Instance),
+            tiny => new HeadTreeDrafter(TinyEagle(tiny), InverseCdf.Instance, beam: 2, proposals: HeadProposals.Ranked)),
+        new("eagle-3", Guarantee.Path, p => p.Grown(Eagle3.Architecture)),
+        new("prophetnet streams", Guarantee.Path, p => p.Chain(ProphetNet.Architecture)),
+        new("samragh", Guarantee.Path, p => p.Chain(Samragh.Architecture)),
+        new("dspark", Guarantee.Path, p => p.Chain(DSpark.Architecture)),
     ];
+
+    private static DraftHead TinyEagle(LawEnumeration tiny) =>
+        HeadCase.Head(Eagle1.Architecture, tiny.Model, new RandomStream(1, "tiny eagle"), deviation: 0.5);
 
     /// <summary>Whether the promise was kept; null where nothing is promised, as for greedy systems above temperature 0.</summary>
     /// <param name="law">The law of the texts.</param>

@@ -1,6 +1,6 @@
 // A random head on the model of a generated case: any architecture, any weights, chains and trees of every kind.
 // Source: ExactnessCase; weights run from mild to absurd, as nothing a head computes may reach the text.
-// Refuses: nothing. Gloeckle's heads need a trunk, so cases of one block get Medusa's instead.
+// Refuses: nothing.
 
 using Ptp.Core.Decoding;
 using Ptp.Core.Heads;
@@ -20,7 +20,6 @@ public static class HeadCase
     /// <param name="target">What its laws are compared with.</param>
     public static DraftHead Head(string name, Transformer network, RandomStream random, double deviation = 0, HeadTarget target = HeadTarget.Law)
     {
-        name = name == Gloeckle.Architecture && network.Config.Layers == 1 ? Medusa.Architecture : name;
         var head = DraftHeads.Make(name, network, new HeadOptions
         {
             Slots = 2 + random.NextInt(5),

@@ -16,7 +16,7 @@ public sealed class CompareTests(TinyModels models) : IClassFixture<TinyModels>
 {
     private string[] Call(params string[] more) =>
     [
-        "compare", "--model", models.Base, "--adapter", models.Categorical, "--data", models.Text, "--prompts", "2", "--prompt-tokens", "6",
+        "compare", "--model", models.Base, "--adapter", models.Categorical, "--heads", models.Heads, "--data", models.Text, "--prompts", "2", "--prompt-tokens", "6",
         "--max-new", "12", "--nodes", "8", .. more,
     ];
 
