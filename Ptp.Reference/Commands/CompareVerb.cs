@@ -9,7 +9,6 @@ using Ptp.Core;
 using Ptp.Core.Decoding;
 using Ptp.Core.Decoding.Drafters;
 using Ptp.Core.Model;
-using Ptp.Core.Training;
 using Spectre.Console;
 using static System.FormattableString;
 

@@ -12,7 +12,8 @@ using Xunit;
 
 namespace Ptp.Tests.Commands;
 
-public sealed class CompareTests(TinyModels models) : IClassFixture<TinyModels>
+[Collection(SharedTinyModels.Name)]
+public sealed class CompareTests(TinyModels models)
 {
     private string[] Call(params string[] more) =>
     [

@@ -1,6 +1,6 @@
 // Recursive sibling rejection written a second time, from the laws of the first sibling on, with switches for its classic mistakes.
 // Source: Leviathan et al. 2023 for one child, EAGLE's acceptance for several. Without a flaw it is the ratio rule.
-// Not here: what the flaws lead to (LawExactTests).
+// It claims the promise, so that it is walked as the ratio is. Not here: what the flaws lead to (LawExactTests).
 
 using Ptp.Core.Decoding.Verification;
 
@@ -26,7 +26,7 @@ public enum SiblingFlaw
     DrawReused,
 }
 
-internal sealed class FlawedSiblings(SiblingFlaw flaw) : VerificationRule
+internal sealed class FlawedSiblings(SiblingFlaw flaw) : LawExactRule
 {
     private double[] _p = [];
     private double[] _q = [];

@@ -37,18 +37,24 @@ public sealed class LawExactTests : IDisposable
         Assert.InRange(language.Error(() => Drafter(language, "siblings 2"), () => new FlawedSiblings(SiblingFlaw.None)), 0, Rounding);
     });
 
-    // Controls: each flaw, in each of four languages, shifts a text's probability by far more than rounding does.
+    // Controls: each flaw shifts a text's probability by far more than rounding does. Where only one token has p > q, as in about half of
+    // these languages of three tokens, what happens to q does not matter, so not each of the twelve shows it.
     [Theory]
-    [InlineData(SiblingFlaw.SiblingKept, "siblings 2")]
-    [InlineData(SiblingFlaw.ProposalNotRenormalised, "siblings 2")]
-    [InlineData(SiblingFlaw.RestNotRenormalised, "chain")]
-    [InlineData(SiblingFlaw.RestIsTheLaw, "chain")]
-    [InlineData(SiblingFlaw.DrawReused, "chain")]
-    public void Control_each_flaw_loses_the_law(SiblingFlaw flaw, string drafter) => Cases.RunSeeds(4, seed =>
+    [InlineData(SiblingFlaw.SiblingKept, "siblings 2", 4)]
+    [InlineData(SiblingFlaw.ProposalNotRenormalised, "siblings 2", 4)]
+    [InlineData(SiblingFlaw.RestNotRenormalised, "chain", 12)]
+    [InlineData(SiblingFlaw.RestIsTheLaw, "chain", 12)]
+    [InlineData(SiblingFlaw.DrawReused, "chain", 9)]
+    public void Control_each_flaw_loses_the_law(SiblingFlaw flaw, string drafter, int atLeast)
     {
-        var language = new LawEnumeration(_backend, (ulong)seed);
-        Assert.True(language.Error(() => Drafter(language, drafter), () => new FlawedSiblings(flaw)) > 1e-4);
-    });
+        var caught = new List<double>();
+        Cases.RunSeeds(12, seed =>
+        {
+            var language = new LawEnumeration(_backend, (ulong)seed);
+            caught.Add(language.Error(() => Drafter(language, drafter), () => new FlawedSiblings(flaw)));
+        });
+        Assert.True(caught.Count(error => error > 1e-4) >= atLeast, string.Join(' ', caught));
+    }
 
     // Controls: rules that promise less, and a drafter that lies about the law it drew from.
     [Theory]
