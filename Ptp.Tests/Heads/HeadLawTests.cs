@@ -19,7 +19,8 @@ public sealed class HeadLawTests : IDisposable
     private const double Rounding = 1e-12;
     private readonly CpuBackend _backend = new(1);
 
-    public static TheoryData<string> Names => [.. DraftHeads.Names];
+    /// <summary>Heads whose drafts begin at the last token: where a call finds the next one first, u picks it, and its law is u's.</summary>
+    public static TheoryData<string> Names => [.. DraftHeads.Names.Except([ProphetNet.Architecture, Samragh.Architecture, DSpark.Architecture])];
 
     // 3 languages per head: chains and static trees of drawn tokens, and grown trees of the likeliest.
     [Theory]
@@ -79,7 +80,7 @@ public sealed class HeadLawTests : IDisposable
             var table = HeadCalibration.Accuracy(head, texts, drawn.Law, drawn.Rule, 40, 1);
             Assert.Equal(head.Slots, table.Length);
             Assert.All(table, row => Assert.InRange(row.Sum(), 0, 1 + 1e-9));
-            Assert.Contains(table, row => row[0] > 0); // random heads of few tokens are right now and then
+            Assert.Contains(table, row => row.Sum() > 0); // ten guesses of few tokens are right now and then
         }
     }
 
