@@ -94,8 +94,10 @@ public sealed partial class GpuBackend : IBackend
     }
 
     /// <inheritdoc/>
-    public PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse)
+    public PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse, WeightFormat format = WeightFormat.Exact)
     {
+        Guard.Require(format == WeightFormat.Exact, "Store weights on a device", $"{format}", "exact weights",
+            "Run on the CPU for weights of bytes.");
         var (outputs, inputs) = transposed ? (weight.Columns, weight.Rows) : (weight.Rows, weight.Columns);
         var packed = reuse as GpuPackedMatrix;
         if (packed is null || packed.Outputs != outputs || packed.Inputs != inputs || !Owns(packed.Weight))

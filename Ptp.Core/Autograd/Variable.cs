@@ -52,6 +52,9 @@ public sealed class Parameter
     /// <summary>The weights, [N, K].</summary>
     public Tensor Value { get; }
 
+    /// <summary>How products of inference store it.</summary>
+    public WeightFormat Format { get; private set; }
+
     /// <summary>Accumulated gradient, or null while frozen.</summary>
     public Tensor? Gradient { get; private set; }
 
@@ -59,15 +62,28 @@ public sealed class Parameter
     public int[] StoredShape => IsVector ? [Value.Columns] : [Value.Rows, Value.Columns];
 
     /// <summary>Starts (or stops) collecting gradients.</summary>
-    public void SetTrainable(bool trainable) =>
+    public void SetTrainable(bool trainable)
+    {
+        Guard.Require(!trainable || Format == WeightFormat.Exact, "Train a weight", $"{Name}, stored as {Format}", "an exact weight",
+            "Load the model without another storage of weights.");
         Gradient = trainable ? Gradient ?? Backend.Allocate(Value.Rows, Value.Columns) : null;
+    }
+
+    /// <summary>Stores the weight otherwise for products from now on; a trainable one stays exact.</summary>
+    public void Store(WeightFormat format)
+    {
+        Guard.Require(format == WeightFormat.Exact || Gradient is null, "Store a weight for inference", $"{Name}, which is being trained",
+            "a frozen weight", "Stop its training first.");
+        Format = format;
+        Changed();
+    }
 
     /// <summary>W packed for x W^T.</summary>
     public PackedMatrix Packed()
     {
         if (!_forwardFresh)
         {
-            _forward = Backend.Pack(Value, false, _forward);
+            _forward = Backend.Pack(Value, false, _forward, Format);
             _forwardFresh = true;
         }
 

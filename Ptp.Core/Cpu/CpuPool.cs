@@ -186,11 +186,17 @@ internal static unsafe class Scratch
     [ThreadStatic]
     private static Tensors.CpuStorage? s_second;
 
+    [ThreadStatic]
+    private static Tensors.CpuStorage? s_third;
+
     /// <summary>At least <paramref name="length"/> floats, undefined content.</summary>
     public static float* First(int length) => Grow(ref s_first, length);
 
     /// <summary>A second buffer, independent of the first.</summary>
     public static float* Second(int length) => Grow(ref s_second, length);
+
+    /// <summary>A third one, which a caller fills for the tasks of its run.</summary>
+    public static float* Third(int length) => Grow(ref s_third, length);
 
     private static float* Grow(ref Tensors.CpuStorage? storage, int length)
     {

@@ -10,8 +10,13 @@ namespace Ptp.Core.Cpu;
 
 internal static unsafe partial class MatMul
 {
-    /// <summary>Floats that the panels of a [columns, inner] right side take.</summary>
-    public static int PackedLength(int columns, int inner) => (columns + Panel - 1) / Panel * Panel * inner;
+    /// <summary>Bytes that the panels of a [columns, inner] right side take.</summary>
+    public static long PanelBytes(PanelForm form, int columns, int inner) => (columns + Panel - 1) / Panel * (form switch
+    {
+        PanelForm.Bytes => (long)ByteWeights.PanelBytes(inner),
+        PanelForm.Half => (long)HalfWeights.RowBytes * inner,
+        _ => (long)FullWeights.RowBytes * inner,
+    });
 
     /// <summary>Packs W [N, K], K inner: panel[k][j] = W[j, k].</summary>
     public static void Pack(float* w, int n, int k, float* panels, CpuPool pool)
@@ -21,10 +26,17 @@ internal static unsafe partial class MatMul
     }
 
     /// <summary>The same as BF16, in half the memory; every weight must be one, see <see cref="HalfWeights.Hold"/>.</summary>
-    public static void PackHalf(float* w, int n, int k, float* panels, CpuPool pool)
+    public static void PackHalf(float* w, int n, int k, byte* panels, CpuPool pool)
     {
-        var job = new PackJob { Source = w, Columns = n, Inner = k, Panels = panels };
+        var job = new PackJob { Source = w, Columns = n, Inner = k, Panels = (float*)panels };
         pool.Run((n + Panel - 1) / Panel, &PackHalfPanel, &job);
+    }
+
+    /// <summary>The same as bytes and scales, rounded: see <see cref="ByteWeights"/>.</summary>
+    public static void PackBytes(float* w, int n, int k, byte* panels, CpuPool pool)
+    {
+        var job = new PackJob { Source = w, Columns = n, Inner = k, Panels = (float*)panels };
+        pool.Run((n + Panel - 1) / Panel, &PackBytesPanel, &job);
     }
 
     /// <summary>Packs a row-major [inner, columns] matrix: panel[i][j] = M[i, j].</summary>
@@ -46,6 +58,14 @@ internal static unsafe partial class MatMul
         var floats = Scratch.First(job->Inner * Panel);
         FillPanel(job, panel, floats);
         HalfWeights.Compress(floats, job->Inner, (byte*)job->Panels + (nint)panel * job->Inner * HalfWeights.RowBytes);
+    }
+
+    private static void PackBytesPanel(void* context, int panel)
+    {
+        var job = (PackJob*)context;
+        var floats = Scratch.First(job->Inner * Panel);
+        FillPanel(job, panel, floats);
+        ByteWeights.Compress(floats, job->Inner, (byte*)job->Panels + (nint)panel * ByteWeights.PanelBytes(job->Inner));
     }
 
     private static void FillPanel(PackJob* job, int panel, float* to)

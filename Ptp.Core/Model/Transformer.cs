@@ -122,6 +122,18 @@ public sealed class Transformer
         }
     }
 
+    /// <summary>
+    /// Stores the matrices of all blocks and the head otherwise for products: with Int8 it is a slightly different model, to which
+    /// every decoder is exact in turn.
+    /// </summary>
+    public void StoreWeights(WeightFormat format)
+    {
+        foreach (var weight in _linears.SelectMany(l => l).Append(Head))
+        {
+            weight.Store(format);
+        }
+    }
+
     /// <summary>Blocks in order: vectors [R, D] to hidden states [R, D] before the final norm.</summary>
     /// <param name="tape">The pass.</param>
     /// <param name="x">Token vectors, or hidden states behind the block before the first of <paramref name="layers"/>.</param>

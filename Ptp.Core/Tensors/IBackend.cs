@@ -15,6 +15,16 @@ public abstract class PackedMatrix
     public abstract int Inputs { get; }
 }
 
+/// <summary>How a weight is stored for products of inference.</summary>
+public enum WeightFormat
+{
+    /// <summary>As it is: the product is that of the floats, to the bit.</summary>
+    Exact,
+
+    /// <summary>Rounded to signed bytes, 64 of an output sharing a scale; rows of x are rounded to 16 bits. Four times less to read.</summary>
+    Int8,
+}
+
 /// <summary>Cosines and sines of RoPE for positions 0 to T - 1, each [T, K / 2].</summary>
 public sealed record RopeTable(Tensor Cosine, Tensor Sine);
 
@@ -59,7 +69,8 @@ public interface IBackend : IDisposable
     /// <param name="weight">W, [N, K].</param>
     /// <param name="transposed">True for the backward product.</param>
     /// <param name="reuse">An earlier packing of the same shape to overwrite, or null.</param>
-    PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse);
+    /// <param name="format">How it is stored; the transposed form is always exact.</param>
+    PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse, WeightFormat format = WeightFormat.Exact);
 
     /// <summary>y = x W^T, or y += x W^T; x [R, K], y [R, N]. Each element is one sum over K in ascending order.</summary>
     void MatMul(Tensor x, PackedMatrix weight, bool accumulate, Tensor y);

@@ -25,8 +25,8 @@ internal class WrappedBackend(IBackend inner) : IBackend
     public void EmbeddingBackward(Tensor dOutput, ReadOnlySpan<int> ids, Tensor dTable) =>
         inner.EmbeddingBackward(dOutput, ids, dTable);
 
-    public virtual PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse) =>
-        inner.Pack(weight, transposed, reuse);
+    public virtual PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse, WeightFormat format) =>
+        inner.Pack(weight, transposed, reuse, format);
 
     public virtual void MatMul(Tensor x, PackedMatrix weight, bool accumulate, Tensor y) =>
         inner.MatMul(x, weight, accumulate, y);
