@@ -49,6 +49,7 @@ internal static unsafe partial class MatMul
             PanelsPerTask = ((panelCount + columnTasks - 1) / columnTasks + 3) / 4 * 4,
         };
         columnTasks = (panelCount + job.PanelsPerTask - 1) / job.PanelsPerTask;
+        PackLeft(&job, pool);
         // A second thread costs a microsecond: not worth it below two of arithmetic, nor below three of reading weights.
         if ((long)rows * inner * columns < 100_000 && (long)inner * columns < 20_000)
         {
@@ -84,20 +85,18 @@ internal static unsafe partial class MatMul
         var panelCount = (job->Columns + Panel - 1) / Panel;
         var panelStart = task / job->RowTasks * job->PanelsPerTask;
         var panelEnd = Math.Min(panelCount, panelStart + job->PanelsPerTask);
-        var packed = Scratch.First(RowBlock * InnerBlock);
         var tile = Scratch.Second(MaxRows * Panel);
         for (var inner = 0; inner < job->Inner; inner += InnerBlock)
         {
             var depth = Math.Min(InnerBlock, job->Inner - inner);
             var accumulate = job->Accumulate || inner > 0;
-            var block = job->A + rowStart * job->RowStride + inner * job->InnerStride;
-            if (rows == 1 && job->InnerStride == 1 && Width == VectorWidth.V512)
+            if (job->Packed is null)
             {
-                OneRow<TWeights>(job, block, rowStart, panelStart, panelEnd, inner, depth, accumulate, tile);
+                OneRow<TWeights>(job, job->A + inner, rowStart, panelStart, panelEnd, inner, depth, accumulate, tile);
                 continue;
             }
 
-            PackStrips(block, job->RowStride, job->InnerStride, rows, depth, packed);
+            var packed = job->Packed + (nint)rowStart * job->Inner + (nint)inner * rows;
             var done = rows <= NarrowKernels.MaxRows && Width == VectorWidth.V512
                 ? FewRows<TWeights>(job, packed, rowStart, rows, panelStart, panelEnd, inner, depth, accumulate)
                 : panelStart;
@@ -247,6 +246,7 @@ internal static unsafe partial class MatMul
         public nint RowStride;
         public nint InnerStride;
         public byte* Panels;
+        public float* Packed; // the left side in strips; null for a single row
         public float* C;
         public int Rows;
         public int Inner;
