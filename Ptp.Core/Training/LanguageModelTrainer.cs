@@ -59,7 +59,11 @@ public sealed class LanguageModelTrainer
             _tape.Reset();
             var logits = Model.Forward(_tape, batch.Ids, new CallRows(batch.Positions, batch.Visibility));
             loss += _tape.CrossEntropy(logits, batch.Targets, []);
-            targets += batch.Targets.Count(t => t >= 0);
+            foreach (var target in batch.Targets)
+            {
+                targets += target >= 0 ? 1 : 0;
+            }
+
             _tape.Backward();
         }
 
