@@ -292,7 +292,7 @@ public abstract partial class BackendContract
             tape.Reset();
             int[] slots = [.. Enumerable.Range(cache.Length, count)];
             var rows = new CallRows(slots, Visibility.Causal(cache.Length, count), cache, slots);
-            logits.AddRange(Get(backend, model.Forward(tape, ids[cache.Length..(cache.Length + count)], rows).Value));
+            logits.AddRange(Get(backend, model.Forward(tape, ids.AsSpan(cache.Length, count), rows).Value));
             cache.Append(count);
         }
 

@@ -106,7 +106,7 @@ public sealed class SamplerHeadTests : IDisposable
         for (var round = 0; round < 2; round++) // the second meets the tokens' shares in store
         {
             var cache = new KvCache(_backend, head.Network.Config, text.Length);
-            head.Network.Forward(tape, text[..2], new CallRows([0, 1], Visibility.Causal(0, 2), cache, [0, 1]));
+            head.Network.Forward(tape, text.AsSpan(0, 2), new CallRows([0, 1], Visibility.Causal(0, 2), cache, [0, 1]));
             cache.Append(2);
             steps.Start(tape, hidden, text.AsSpan(0, 3), null, cache);
             for (var row = 0; row < rows; row++)
