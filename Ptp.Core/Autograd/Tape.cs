@@ -10,6 +10,7 @@ namespace Ptp.Core.Autograd;
 /// <summary>One pass over a backend, in memory that Reset takes back.</summary>
 public sealed class Tape(IBackend backend)
 {
+    private const int LossRows = 512; // whole blocks of a product's sum over rows, so that the parts leave the bits of dW as they are
     private readonly Arena _arena = new(backend);
     private readonly List<Variable> _variables = []; // of this pass and of longer ones before
     private int _made;
@@ -45,16 +46,16 @@ public sealed class Tape(IBackend backend)
         }
     }
 
-    /// <summary>A variable [rows, columns] to be written by ops; its gradient starts at zero.</summary>
+    /// <summary>A variable [rows, columns] to be written by ops; the first gradient that reaches it is written, further ones are added.</summary>
     public Variable Empty(int rows, int columns, bool needsGradient = true) => Make(
-        _arena.Rent(rows, columns), Recording && needsGradient ? _arena.RentZeroed(rows, columns) : null);
+        _arena.Rent(rows, columns), Recording && needsGradient ? _arena.Rent(rows, columns) : null, unwritten: true);
 
     /// <summary>A constant copied from host memory.</summary>
     public Variable Constant(ReadOnlySpan<float> values, int rows, int columns)
     {
         var tensor = _arena.Rent(rows, columns);
         backend.Upload(values, tensor);
-        return Make(tensor, null);
+        return Make(tensor, null, unwritten: false);
     }
 
     /// <summary>Rows of a tensor that is not of this pass, as a view that is.</summary>
@@ -67,7 +68,7 @@ public sealed class Tape(IBackend backend)
         if (Records(output) && table.Gradient is not null)
         {
             Record(new Step { Y = output, Weight = table, Numbers = Keep(ids) }, static (tape, in s) =>
-                tape.Backend.EmbeddingBackward(s.Y.Gradient!, tape.Kept(s.Numbers), s.Weight.Gradient!));
+                tape.Backend.EmbeddingBackward(tape.Whole(s.Y), tape.Kept(s.Numbers), s.Weight.Gradient!));
         }
     }
 
@@ -85,7 +86,7 @@ public sealed class Tape(IBackend backend)
         backend.MatMul(x.Value, weight.Packed(), accumulate, y.Value);
         if (Records(y))
         {
-            Record(new Step { X = x, Y = y, Weight = weight }, static (tape, in s) => tape.MatMulBackward(s.X, s.Weight, s.Y));
+            Record(new Step { X = x, Y = y, Weight = weight }, static (tape, in s) => tape.MatMulBackward(s.X, s.Weight, tape.Whole(s.Y)));
         }
     }
 
@@ -100,9 +101,9 @@ public sealed class Tape(IBackend backend)
         {
             Record(new Step { X = x, Z = h, Y = y, Weight = a, Second = b, Scale = scale }, static (tape, in s) =>
             {
-                tape.MatMulBackward(s.Z, s.Second, s.Y); // y += h B^T
-                tape.Backend.Scale(s.Scale, s.Z.Gradient!); // h = scale * x A^T
-                tape.MatMulBackward(s.X, s.Weight, s.Z);
+                tape.MatMulBackward(s.Z, s.Second, tape.Whole(s.Y)); // y += h B^T
+                tape.Backend.Scale(s.Scale, tape.Whole(s.Z)); // h = scale * x A^T
+                tape.MatMulBackward(s.X, s.Weight, tape.Whole(s.Z));
             });
         }
     }
@@ -116,7 +117,7 @@ public sealed class Tape(IBackend backend)
         {
             Record(new Step { X = x, Y = y, Weight = gain, Scale = epsilon }, static (tape, in s) =>
                 tape.Backend.RmsNormBackward(
-                    s.X.Value, s.Weight.Value, s.Scale, s.Y.Gradient!, tape.GradientOf(s.X), s.Weight.Gradient));
+                    s.X.Value, s.Weight.Value, s.Scale, tape.Whole(s.Y), tape.WholeOrSpare(s.X), s.Weight.Gradient));
         }
 
         return y;
@@ -129,7 +130,7 @@ public sealed class Tape(IBackend backend)
         if (Records(x))
         {
             Record(new Step { Y = x, Rope = table, Numbers = Keep(positions) }, static (tape, in s) =>
-                tape.Backend.RopeBackward(s.Rope, tape.Kept(s.Numbers), s.Y.Gradient!));
+                tape.Backend.RopeBackward(s.Rope, tape.Kept(s.Numbers), tape.Whole(s.Y)));
         }
     }
 
@@ -144,8 +145,8 @@ public sealed class Tape(IBackend backend)
         {
             var step = new Step { X = q, Z = keys, Values = values, Y = y, Cache = cache, Visibility = visibility, Heads = heads };
             Record(step, static (tape, in s) => tape.Backend.AttentionBackward(
-                s.X.Value, s.Z.Value, s.Values.Value, s.Cache, s.Visibility, s.Heads, s.Y.Gradient!, s.X.Gradient!,
-                s.Z.Gradient!, s.Values.Gradient!));
+                s.X.Value, s.Z.Value, s.Values.Value, s.Cache, s.Visibility, s.Heads, tape.Whole(s.Y), tape.Whole(s.X),
+                tape.Whole(s.Z), tape.Whole(s.Values)));
         }
 
         return y;
@@ -158,8 +159,12 @@ public sealed class Tape(IBackend backend)
         backend.SwiGlu(gate.Value, up.Value, y.Value);
         if (Records(y))
         {
-            Record(new Step { X = gate, Z = up, Y = y }, static (tape, in s) => tape.Backend.SwiGluBackward(
-                s.X.Value, s.Z.Value, s.Y.Gradient!, s.X.Gradient!, s.Z.Gradient!));
+            Record(new Step { X = gate, Z = up, Y = y }, static (tape, in s) =>
+            {
+                var accumulate = !(s.X.Unwritten && s.Z.Unwritten);
+                var (dGate, dUp) = accumulate ? (tape.Whole(s.X), tape.Whole(s.Z)) : (Tape.Written(s.X), Tape.Written(s.Z));
+                tape.Backend.SwiGluBackward(s.X.Value, s.Z.Value, tape.Whole(s.Y), accumulate, dGate, dUp);
+            });
         }
 
         return y;
@@ -174,19 +179,41 @@ public sealed class Tape(IBackend backend)
         {
             Record(new Step { X = a, Z = b, Y = y }, static (tape, in s) =>
             {
-                if (s.X.Gradient is { } dA)
-                {
-                    tape.Backend.AddScaled(s.Y.Gradient!, 1f, dA);
-                }
-
-                if (s.Z.Gradient is { } dB)
-                {
-                    tape.Backend.AddScaled(s.Y.Gradient!, 1f, dB);
-                }
+                tape.Pass(tape.Whole(s.Y), s.X);
+                tape.Pass(tape.Whole(s.Y), s.Z);
             });
         }
 
         return y;
+    }
+
+    /// <summary>
+    /// Weighted sum of -log softmax(x W^T)[target], some rows at a time: logits of all rows, [R, V], never stand in memory together.
+    /// If recorded, the gradients of x and W are taken at once.
+    /// </summary>
+    /// <param name="x">Normed hidden states, [R, D].</param>
+    /// <param name="head">W, [V, D].</param>
+    /// <param name="targets">Ids, [R]; negative = ignored.</param>
+    /// <param name="weights">Row weights, [R]; empty = all one.</param>
+    public double CrossEntropy(Variable x, Parameter head, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights)
+    {
+        var rows = x.Value.Rows;
+        Guard.Require(targets.Length == rows, "Compute a cross-entropy", $"{targets.Length} targets", $"{rows}, one per row", "Check the targets.");
+        var logits = _arena.Rent(Math.Min(rows, LossRows), head.Value.Rows);
+        var loss = 0.0;
+        for (var start = 0; start < rows; start += LossRows)
+        {
+            var count = Math.Min(LossRows, rows - start);
+            var (part, y) = (x.Slice(start, count), logits.Slice(0, count));
+            backend.MatMul(part.Value, head.Packed(), false, y);
+            loss += backend.CrossEntropy(y, targets.Slice(start, count), weights.IsEmpty ? [] : weights.Slice(start, count), Recording);
+            if (Recording)
+            {
+                MatMulBackward(part, head, y); // the logits have become their own gradient
+            }
+        }
+
+        return loss;
     }
 
     /// <summary>Weighted sum of -log softmax(logits)[target]; if recorded, logits become their own gradient.</summary>
@@ -205,43 +232,80 @@ public sealed class Tape(IBackend backend)
     public double ReverseDivergence(Variable logits, Tensor teacher, float scale, ReadOnlySpan<float> weights) =>
         Loss(logits, backend.ReverseDivergence(logits.Value, teacher, scale, weights, Recording));
 
-    internal Variable Make(Tensor value, Tensor? gradient)
+    internal Variable Make(Tensor value, Tensor? gradient, bool unwritten)
     {
         if (_made == _variables.Count)
         {
-            _variables.Add(new Variable(this, value, gradient));
-            return _variables[_made++];
+            _variables.Add(new Variable(this));
         }
 
-        return _variables[_made++].Set(value, gradient);
+        return _variables[_made++].Set(value, gradient, unwritten);
+    }
+
+    /// <summary>The gradient of a variable to be read or added to: zero if nothing was written yet.</summary>
+    internal Tensor Whole(Variable x)
+    {
+        if (x.Unwritten)
+        {
+            backend.Fill(0f, Written(x));
+        }
+
+        return x.Gradient!;
+    }
+
+    /// <summary>The same, or, for a variable that needs none, memory for what an op cannot leave out.</summary>
+    private Tensor WholeOrSpare(Variable x) =>
+        x.Gradient is null ? _arena.RentZeroed(x.Value.Rows, x.Value.Columns) : Whole(x);
+
+    /// <summary>The gradient of a variable about to be written.</summary>
+    private static Tensor Written(Variable x)
+    {
+        x.Unwritten = false;
+        return x.Gradient!;
+    }
+
+    /// <summary>Hands a gradient on unchanged.</summary>
+    private void Pass(Tensor gradient, Variable to)
+    {
+        if (to.Gradient is null)
+        {
+            return;
+        }
+
+        if (to.Unwritten)
+        {
+            backend.Copy(gradient, Written(to));
+        }
+        else
+        {
+            backend.AddScaled(gradient, 1f, to.Gradient);
+        }
     }
 
     private double Loss(Variable logits, double loss)
     {
         if (Recording)
         {
-            logits.Gradient = logits.Value;
+            (logits.Gradient, logits.Unwritten) = (logits.Value, false);
         }
 
         return loss;
     }
 
     /// <summary>y = x W^T  =>  dX += dY W, dW += dY^T x.</summary>
-    private void MatMulBackward(Variable x, Parameter weight, Variable y)
+    private void MatMulBackward(Variable x, Parameter weight, Tensor dY)
     {
         if (x.Gradient is not null)
         {
-            backend.MatMulBackwardInput(y.Gradient!, weight.PackedTransposed(), x.Gradient);
+            var accumulate = !x.Unwritten;
+            backend.MatMulBackwardInput(dY, weight.PackedTransposed(), accumulate, Written(x));
         }
 
         if (weight.Gradient is not null)
         {
-            backend.MatMulBackwardWeight(y.Gradient!, x.Value, weight.Gradient);
+            backend.MatMulBackwardWeight(dY, x.Value, weight.Gradient);
         }
     }
-
-    /// <summary>Where a backward that always writes may write, wanted or not.</summary>
-    private Tensor GradientOf(Variable x) => x.Gradient ?? _arena.RentZeroed(x.Value.Rows, x.Value.Columns);
 
     private bool Records(Variable y) => Recording && y.Gradient is not null;
 

@@ -15,8 +15,8 @@ public sealed class Variable
     /// <summary>A value that no tape made.</summary>
     public Variable(Tensor value, Tensor? gradient) => (Value, Gradient) = (value, gradient);
 
-    internal Variable(Tape tape, Tensor value, Tensor? gradient)
-        : this(value, gradient) => _tape = tape;
+    internal Variable(Tape tape)
+        : this(null!, null) => _tape = tape;
 
     /// <summary>The number itself, [R, C].</summary>
     public Tensor Value { get; private set; }
@@ -32,13 +32,17 @@ public sealed class Variable
             return this;
         }
 
-        var (value, gradient) = (Value.Slice(start, count), Gradient?.Slice(start, count));
-        return _tape?.Make(value, gradient) ?? new Variable(value, gradient);
+        // What is written to a part is added to the whole, so the whole must hold something first.
+        var (value, gradient) = (Value.Slice(start, count), Gradient is null ? null : (_tape?.Whole(this) ?? Gradient).Slice(start, count));
+        return _tape?.Make(value, gradient, unwritten: false) ?? new Variable(value, gradient);
     }
 
-    internal Variable Set(Tensor value, Tensor? gradient)
+    /// <summary>True while nothing was written to the gradient, whose memory then holds anything.</summary>
+    internal bool Unwritten { get; set; }
+
+    internal Variable Set(Tensor value, Tensor? gradient, bool unwritten)
     {
-        (Value, Gradient) = (value, gradient);
+        (Value, Gradient, Unwritten) = (value, gradient, unwritten);
         return this;
     }
 }

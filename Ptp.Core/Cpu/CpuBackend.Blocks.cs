@@ -82,7 +82,7 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <inheritdoc/>
-    public void SwiGluBackward(Tensor gate, Tensor up, Tensor dY, Tensor dGate, Tensor dUp)
+    public void SwiGluBackward(Tensor gate, Tensor up, Tensor dY, bool accumulate, Tensor dGate, Tensor dUp)
     {
         Same(gate, up);
         Same(gate, dY);
@@ -96,6 +96,7 @@ public sealed unsafe partial class CpuBackend
             DA = dGate.Pointer,
             DB = dUp.Pointer,
             Length = gate.Length,
+            Accumulate = accumulate,
         };
         RowKernels.SwiGluBackward(&job, _pool);
     }

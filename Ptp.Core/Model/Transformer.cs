@@ -161,12 +161,15 @@ public sealed class Transformer
         tape.MatMul(tape.RmsNorm(hidden, _finalNorm, Config.NormEpsilon), Head);
 
     /// <summary>Token ids to logits [R, V].</summary>
-    public Variable Forward(Tape tape, ReadOnlySpan<int> ids, CallRows rows)
-    {
-        var x = tape.Empty(ids.Length, Config.HiddenSize);
-        tape.Embedding(Embeddings, ids, x);
-        return Logits(tape, Blocks(tape, x, rows));
-    }
+    public Variable Forward(Tape tape, ReadOnlySpan<int> ids, CallRows rows) => Logits(tape, Hidden(tape, ids, rows));
+
+    /// <summary>Sum of -log P(target) over the rows that have one; logits of all rows never stand in memory together.</summary>
+    /// <param name="tape">The pass; if it records, gradients of the head are taken already.</param>
+    /// <param name="ids">Token ids, [R].</param>
+    /// <param name="rows">Positions, visibility, cache.</param>
+    /// <param name="targets">Ids, [R]; negative = none.</param>
+    public double CrossEntropy(Tape tape, ReadOnlySpan<int> ids, CallRows rows, ReadOnlySpan<int> targets) =>
+        tape.CrossEntropy(tape.RmsNorm(Hidden(tape, ids, rows), _finalNorm, Config.NormEpsilon), Head, targets, []);
 
     /// <summary>[outputs, inputs] of a linear map.</summary>
     public static (int Outputs, int Inputs) ShapeOf(TransformerConfig config, BlockLinear linear) => linear switch
@@ -189,6 +192,13 @@ public sealed class Transformer
         BlockLinear.Up => "mlp.up_proj",
         _ => "mlp.down_proj",
     };
+
+    private Variable Hidden(Tape tape, ReadOnlySpan<int> ids, CallRows rows)
+    {
+        var x = tape.Empty(ids.Length, Config.HiddenSize);
+        tape.Embedding(Embeddings, ids, x);
+        return Blocks(tape, x, rows);
+    }
 
     private Variable Block(Tape tape, int layer, Variable x, CallRows rows, GatedLora? lora)
     {
