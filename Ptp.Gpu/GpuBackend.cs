@@ -144,8 +144,8 @@ public sealed partial class GpuBackend : IBackend
     }
 
     /// <inheritdoc/>
-    public void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, Tensor dX) =>
-        MatMul(dY, transposedWeight, true, dX);
+    public void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, bool accumulate, Tensor dX) =>
+        MatMul(dY, transposedWeight, accumulate, dX);
 
     /// <inheritdoc/>
     public void MatMulBackwardWeight(Tensor dY, Tensor x, Tensor dW)

@@ -7,17 +7,44 @@ using Ptp.Core.Tensors;
 namespace Ptp.Core.Autograd;
 
 /// <summary>A value of one pass; <see cref="Gradient"/> is null where no gradient flows.</summary>
-public sealed class Variable(Tensor value, Tensor? gradient)
+/// <remarks>One that a <see cref="Tape"/> made is the tape's: after its Reset the same object stands for another value.</remarks>
+public sealed class Variable
 {
+    private readonly Tape? _tape;
+
+    /// <summary>A value that no tape made.</summary>
+    public Variable(Tensor value, Tensor? gradient) => (Value, Gradient) = (value, gradient);
+
+    internal Variable(Tape tape)
+        : this(null!, null) => _tape = tape;
+
     /// <summary>The number itself, [R, C].</summary>
-    public Tensor Value { get; } = value;
+    public Tensor Value { get; private set; }
 
     /// <summary>d loss / d value, [R, C], or null.</summary>
-    public Tensor? Gradient { get; internal set; } = gradient;
+    public Tensor? Gradient { get; internal set; }
 
     /// <summary>Rows [start, start + count) of value and gradient, shared.</summary>
-    public Variable Slice(int start, int count) =>
-        new(Value.Slice(start, count), Gradient?.Slice(start, count));
+    public Variable Slice(int start, int count)
+    {
+        if (start == 0 && count == Value.Rows)
+        {
+            return this;
+        }
+
+        // What is written to a part is added to the whole, so the whole must hold something first.
+        var (value, gradient) = (Value.Slice(start, count), Gradient is null ? null : (_tape?.Whole(this) ?? Gradient).Slice(start, count));
+        return _tape?.Make(value, gradient, unwritten: false) ?? new Variable(value, gradient);
+    }
+
+    /// <summary>True while nothing was written to the gradient, whose memory then holds anything.</summary>
+    internal bool Unwritten { get; set; }
+
+    internal Variable Set(Tensor value, Tensor? gradient, bool unwritten)
+    {
+        (Value, Gradient, Unwritten) = (value, gradient, unwritten);
+        return this;
+    }
 }
 
 /// <summary>A learned tensor.</summary>

@@ -128,8 +128,8 @@ public sealed unsafe partial class CpuBackend : IBackend
     }
 
     /// <inheritdoc/>
-    public void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, Tensor dX) =>
-        MatMul(dY, transposedWeight, true, dX);
+    public void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, bool accumulate, Tensor dX) =>
+        MatMul(dY, transposedWeight, accumulate, dX);
 
     /// <inheritdoc/>
     public void MatMulBackwardWeight(Tensor dY, Tensor x, Tensor dW)

@@ -1,7 +1,7 @@
 // One method per op of a LLaMA-style transformer, forward and backward: the table of contents of a transformer.
 // Rules every backend keeps: row independence (the numbers of a row depend on that row's inputs only, never on the
 // other rows of the call, threads or capacity), sums over the inner dimension in one fixed order, masked keys skipped.
-// Backward methods ADD to their destinations; argument order is sources, sizes, destination.
+// Backward methods ADD to their destinations, two of them only if asked; argument order is sources, sizes, destination.
 
 namespace Ptp.Core.Tensors;
 
@@ -75,8 +75,8 @@ public interface IBackend : IDisposable
     /// <summary>y = x W^T, or y += x W^T; x [R, K], y [R, N]. Each element is one sum over K in ascending order.</summary>
     void MatMul(Tensor x, PackedMatrix weight, bool accumulate, Tensor y);
 
-    /// <summary>dX += dY W; dY [R, N], dX [R, K]; the weight is packed transposed.</summary>
-    void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, Tensor dX);
+    /// <summary>dX = dY W, or dX += dY W; dY [R, N], dX [R, K]; the weight is packed transposed.</summary>
+    void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, bool accumulate, Tensor dX);
 
     /// <summary>dW += dY^T x; dY [R, N], x [R, K], dW [N, K]; summed over R in ascending order.</summary>
     void MatMulBackwardWeight(Tensor dY, Tensor x, Tensor dW);
@@ -111,8 +111,8 @@ public interface IBackend : IDisposable
     /// <summary>y = silu(gate) * up, silu(a) = a / (1 + exp(-a)); all [R, F].</summary>
     void SwiGlu(Tensor gate, Tensor up, Tensor y);
 
-    /// <summary>Adds to dGate and dUp.</summary>
-    void SwiGluBackward(Tensor gate, Tensor up, Tensor dY, Tensor dGate, Tensor dUp);
+    /// <summary>Writes, or adds to, dGate and dUp.</summary>
+    void SwiGluBackward(Tensor gate, Tensor up, Tensor dY, bool accumulate, Tensor dGate, Tensor dUp);
 
     /// <summary>Row-wise softmax, the maximum subtracted; x, y [R, V].</summary>
     void Softmax(Tensor x, Tensor y);
