@@ -95,13 +95,42 @@ public sealed class InversionTests : IDisposable
         var worst = counts.Zip(volume).Max(c => Math.Abs(c.First - c.Second));
         Assert.True(worst < 0.045, $"{worst}: sampled {string.Join(' ', counts)}, estimated {string.Join(' ', volume)}");
 
-        // Jensen: the mean bound lies above -log of the mean. Control: noise of another law estimates something else.
+        // Jensen: the mean bound lies above -log of the mean.
         var bounds = Enumerable.Range(0, 100).Select(i => InverseAutoregressiveTraining.Bound(ptp, texts, (ulong)i << 48)).ToArray();
         for (var text = 0; text < 27; text++)
         {
             Assert.True(bounds.Average(b => b[text]) > -Math.Log(volume[text]) - 0.1, $"text {text}");
         }
     });
+
+    // Uniform places alone estimate the volume; the cells' middles (Beta with a large b) say something else of some text.
+    // Slots that see no u are the case of equality: the bound is the NLL itself, wherever in the cells u lies.
+    [Fact]
+    public void Control_places_that_are_not_uniform_estimate_another_volume()
+    {
+        var apart = 0;
+        Cases.RunSeeds(6, seed =>
+        {
+            var random = new RandomStream((ulong)seed, "control of volume");
+            var options = new SamplingOptions();
+            var texts = new SplitTexts([.. Enumerable.Range(0, 9).Select(i => (int[])[0, i / 3, i % 3])], [.. Enumerable.Repeat(1, 9)]);
+            var network = ExactnessCase.RandomModel(_backend, Config(3), random);
+            var ptp = new SlotModel(
+                network, null, new FixedPointEmbedding(), 4, options, InverseCdf.Instance, 1, SlotStart.MeanToken, SlotReading.Categorical);
+            Initialise.Gaussian(ptp.Table, random, 1); // laws that depend on every digit of u
+            var volume = InverseAutoregressiveTraining.Volume(ptp, texts, 200, random.NextBits());
+            double Apart(IEnumerable<double> others) => others.Zip(volume).Max(p => Math.Abs(p.First - p.Second));
+            Assert.InRange(Apart(InverseAutoregressiveTraining.Volume(ptp, texts, 200, random.NextBits())), 0, 0.06);
+            var middles = new Inversion(ptp).Sequential(texts, 1, beta: 1e6).LogLikelihood.Chunk(2).Select(text => Math.Exp(text.Sum()));
+            apart += Apart(middles) > 0.06 ? 1 : 0;
+
+            var blind = new SlotModel(
+                network, null, new ConstantEmbedding(), 4, options, InverseCdf.Instance, 1, SlotStart.LastToken, SlotReading.Categorical);
+            Assert.Equal(InverseAutoregressiveTraining.Bound(blind, texts, 1), InverseAutoregressiveTraining.Bound(blind, texts, 2));
+            Assert.NotEqual(InverseAutoregressiveTraining.Bound(ptp, texts, 1), InverseAutoregressiveTraining.Bound(ptp, texts, 2));
+        });
+        Assert.InRange(apart, 2, 6);
+    }
 
     [Fact]
     public void No_gradient_goes_through_the_numbers() => Cases.RunSeeds(6, seed =>
