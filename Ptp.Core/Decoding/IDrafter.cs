@@ -12,7 +12,11 @@ namespace Ptp.Core.Decoding;
 /// <param name="KnowsFirstLaw">
 /// True if drafting also ran the last committed token through the verifier: its row is in the cache and law row 0 is P(t_g).
 /// </param>
-public readonly record struct Draft(int[] Tokens, float[] Confidences, bool KnowsFirstLaw);
+public readonly record struct Draft(int[] Tokens, float[] Confidences, bool KnowsFirstLaw)
+{
+    /// <summary>What held-out text makes of the confidences: the chance of each token to be right if all before it are, [N]; null = not measured.</summary>
+    public double[]? Chances { get; init; }
+}
 
 /// <summary>Proposes tokens that a verifier checks.</summary>
 public interface IDrafter

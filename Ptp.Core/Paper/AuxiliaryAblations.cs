@@ -111,21 +111,43 @@ public sealed class CosineEmbedding() : SingleNumberEmbedding(Waves)
 }
 
 /// <summary>
-/// Each number as the Gumbel number -ln(-ln u), scaled to mean 0 and variance 1: a race is won by the largest sum of it and ln p, so a
-/// network that knows ln p needs an addition and a comparison to know the token. Our addition.
+/// For numbers that race in groups of K (race:K, or Gumbel-max with K = V): each as the Gumbel number g = -ln(-ln u), scaled to mean 0 and
+/// variance 1, and its chance to win among its group, softmax(g / s). A race is won by the largest sum of g and ln p, so what a network that
+/// knows ln p still has to do is an addition and a comparison; the chances alone are a guess of the token before anything is known. Our addition.
 /// </summary>
-public sealed class ClockEmbedding() : SingleNumberEmbedding(1)
+/// <param name="racers">K, at least 2.</param>
+public sealed class ClockEmbedding(int racers) : AuxiliaryEmbedding
 {
     private const double Mean = 0.57721566490153286; // Euler's constant
     private const double Deviation = 1.2825498301618641; // pi / sqrt 6
+    private const double Softness = 0.5;
 
     /// <inheritdoc/>
-    public override string Name => "clocks";
+    public override string Name => $"clocks:{racers}";
 
     /// <inheritdoc/>
-    protected override void WriteOne(float u, Span<float> features)
+    public override int FeatureCount(int numbersPerToken) => 2 * numbersPerToken + 1;
+
+    /// <inheritdoc/>
+    protected override void Write(ReadOnlySpan<float> u, Span<float> features)
     {
-        var middle = u + 0.5 / Cell.Grid; // of u's step of the grid, so that 0 has a logarithm
-        features[0] = (float)((-Math.Log(-Math.Log(middle)) - Mean) / Deviation);
+        for (var first = 0; first < u.Length; first += racers)
+        {
+            var group = u.Slice(first, Math.Min(racers, u.Length - first));
+            var sum = 0.0;
+            for (var j = 0; j < group.Length; j++)
+            {
+                var clock = -Math.Log(group[j] + 0.5 / Cell.Grid); // of the middle of u's step of the grid, so that 0 has a logarithm
+                features[first + j] = (float)((-Math.Log(clock) - Mean) / Deviation);
+                sum += Math.Pow(clock, -1 / Softness);
+            }
+
+            for (var j = 0; j < group.Length; j++)
+            {
+                features[u.Length + first + j] = (float)(Math.Pow(-Math.Log(group[j] + 0.5 / Cell.Grid), -1 / Softness) / sum);
+            }
+        }
+
+        features[^1] = 1f;
     }
 }

@@ -12,7 +12,7 @@ public abstract class AuxiliaryEmbedding
 {
     /// <summary>The names that <see cref="Parse"/> knows, for people.</summary>
     public const string Choices =
-        "binary-float, fixed-point, constant, number, sawtooth, cosine, clocks, or linear:n, thermometer:n, table:n with n from 2 to 4096";
+        "binary-float, fixed-point, constant, number, sawtooth, cosine, or linear:n, thermometer:n, table:n, clocks:n with n from 2 to 4096";
 
     /// <summary>The embedding as options and files name it.</summary>
     public abstract string Name { get; }
@@ -71,9 +71,9 @@ public abstract class AuxiliaryEmbedding
             "number" => new NumberEmbedding(),
             "sawtooth" => new SawtoothEmbedding(),
             "cosine" => new CosineEmbedding(),
-            "clocks" => new ClockEmbedding(),
             _ when Sized(name, "linear:") is { } knots => new LinearEmbedding(knots),
             _ when Sized(name, "thermometer:") is { } steps => new ThermometerEmbedding(steps),
+            _ when Sized(name, "clocks:") is { } racers => new ClockEmbedding(racers),
             _ when Sized(name, "table:") is { } rows => new TableEmbedding(rows),
             _ => throw new PtpException("Choose an auxiliary embedding", $"'{name}'", Choices, "Name one of this list."),
         };

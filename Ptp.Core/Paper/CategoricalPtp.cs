@@ -40,7 +40,7 @@ public sealed class CategoricalDrafter : IDrafter
             _reader.Read(session, u, g + 1, hidden.Slice(1, count - 1), tokens[0], tokens.AsSpan(1), confidences.AsSpan(1));
         }
 
-        return new Draft(tokens, confidences, KnowsFirstLaw: true);
+        return new Draft(tokens, confidences, KnowsFirstLaw: true) { Chances = _ptp.Chances(confidences) };
     }
 }
 

@@ -47,7 +47,8 @@ public sealed class CategoricalTreeDrafter : ITreeDrafter
                     _reader.Guess(session, u, g + 1 + depths[node], depths[node], [.. path], _ptp.Doubt, ref best);
                     for (var i = 0; i < best.Count; i++)
                     {
-                        open.Enqueue((children[i], node, chance * chances[i]), -chance * chances[i]);
+                        var own = chance * (_ptp.TreeConfidence is { } map ? (float)map[chances[i]] : chances[i]);
+                        open.Enqueue((children[i], node, own), -own);
                     }
                 }
 

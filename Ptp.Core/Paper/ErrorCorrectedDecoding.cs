@@ -61,7 +61,7 @@ public sealed class ErrorCorrectedDecoding(
                 return Rounds.Commit(verified.AsSpan(0, 1), tokens, count, 0, output, limits, _session, committed);
             }
 
-            tokens = tokens[..Math.Clamp(_length.Verify(context, tokens.Length, firstRight), 1, tokens.Length)]; // a copy
+            tokens = tokens[..Math.Clamp(_length.Verify(context, tokens.Length, firstRight, draft.Chances), 1, tokens.Length)]; // a copy
             tokens[0] = verified[0];
             verified = verified[..(tokens.Length + 1)];
             _session.Verify(tokens);

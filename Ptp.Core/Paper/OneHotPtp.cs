@@ -34,7 +34,7 @@ public sealed class OneHotDrafter(SlotModel ptp) : IDrafter
         var logits = session.Model.Logits(tape, hidden).Value;
         session.KeepLogits(logits.Slice(0, 1));
         var (tokens, confidences) = Argmax(session.Model.Backend, logits.Slice(1, count));
-        return new Draft(tokens, confidences, KnowsFirstLaw: true);
+        return new Draft(tokens, confidences, KnowsFirstLaw: true) { Chances = ptp.Chances(confidences) };
     }
 
     /// <summary>The likeliest token of each row and its softmax probability; logits [R, V].</summary>
@@ -78,6 +78,6 @@ public sealed class StudentDrafter(SlotModel ptp) : IDrafter
         _own.Cache.Append(fresh.Count);
         var logits = ptp.Network.Logits(_own.Tape, hidden.Slice(fresh.Count, count)).Value;
         var (tokens, confidences) = OneHotDrafter.Argmax(ptp.Network.Backend, logits);
-        return new Draft(tokens, confidences, KnowsFirstLaw: false);
+        return new Draft(tokens, confidences, KnowsFirstLaw: false) { Chances = ptp.Chances(confidences) };
     }
 }
