@@ -120,31 +120,41 @@ public sealed class ClockEmbedding(int racers) : AuxiliaryEmbedding
 {
     private const double Mean = 0.57721566490153286; // Euler's constant
     private const double Deviation = 1.2825498301618641; // pi / sqrt 6
-    private const double Softness = 0.5;
+    private const double Scale = 4; // shares of many racers are small
+    private static readonly double[] s_softness = [1, 0.5];
 
     /// <inheritdoc/>
     public override string Name => $"clocks:{racers}";
 
     /// <inheritdoc/>
-    public override int FeatureCount(int numbersPerToken) => 2 * numbersPerToken + 1;
+    public override int FeatureCount(int numbersPerToken) => (1 + s_softness.Length) * numbersPerToken + 1;
 
     /// <inheritdoc/>
     protected override void Write(ReadOnlySpan<float> u, Span<float> features)
     {
+        Span<double> gumbel = stackalloc double[Math.Min(racers, u.Length)];
         for (var first = 0; first < u.Length; first += racers)
         {
-            var group = u.Slice(first, Math.Min(racers, u.Length - first));
-            var sum = 0.0;
-            for (var j = 0; j < group.Length; j++)
+            var count = Math.Min(racers, u.Length - first);
+            for (var j = 0; j < count; j++)
             {
-                var clock = -Math.Log(group[j] + 0.5 / Cell.Grid); // of the middle of u's step of the grid, so that 0 has a logarithm
-                features[first + j] = (float)((-Math.Log(clock) - Mean) / Deviation);
-                sum += Math.Pow(clock, -1 / Softness);
+                gumbel[j] = -Math.Log(-Math.Log(u[first + j] + 0.5 / Cell.Grid)); // the middle of u's step of the grid: 0 has a logarithm
+                features[first + j] = (float)((gumbel[j] - Mean) / Deviation);
             }
 
-            for (var j = 0; j < group.Length; j++)
+            for (var s = 0; s < s_softness.Length; s++)
             {
-                features[u.Length + first + j] = (float)(Math.Pow(-Math.Log(group[j] + 0.5 / Cell.Grid), -1 / Softness) / sum);
+                var shares = features.Slice((1 + s) * u.Length + first, count);
+                var sum = 0.0;
+                for (var j = 0; j < count; j++)
+                {
+                    sum += Math.Exp(gumbel[j] / s_softness[s]);
+                }
+
+                for (var j = 0; j < count; j++)
+                {
+                    shares[j] = (float)(Scale * Math.Exp(gumbel[j] / s_softness[s]) / sum);
+                }
             }
         }
 

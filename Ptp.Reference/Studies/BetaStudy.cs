@@ -18,7 +18,7 @@ internal static class BetaStudy
     {
         var trips = new SmallTrips(space);
         var table = new StudyTable("Correct tokens of a draft of 16 by places of u in training, trips",
-            Invariant($"Effort {space.Effort}: {trips.Steps} steps each; {space.Cases(TripDrafts.Contexts)} contexts."),
+            Invariant($"Effort {space.Effort}: {trips.Steps()} steps each; {space.Cases(TripDrafts.Contexts)} contexts."),
             "b of Beta(b, b)", "O-PTP", "C-PTP", "paper: O-PTP", "paper: C-PTP");
         var (oneHots, categoricals) = (new List<(double, double)>(), new List<(double, double)>());
         foreach (var (beta, paperOneHot, paperCategorical) in s_places)

@@ -28,7 +28,7 @@ internal static class EmbeddingStudy
     {
         var trips = new SmallTrips(space);
         var table = new StudyTable("Correct tokens of a draft of 16 by embedding of u, trips",
-            Invariant($"Effort {space.Effort}: {trips.Steps} steps each; {space.Cases(TripDrafts.Contexts)} contexts. C-PTP's first token is exact."),
+            Invariant($"Effort {space.Effort}: {trips.Steps()} steps each; {space.Cases(TripDrafts.Contexts)} contexts. C-PTP's first token is exact."),
             "embedding", "O-PTP", "C-PTP", "paper: O-PTP", "paper: C-PTP");
         var lines = new List<SvgLine>();
         foreach (var (name, paper) in s_embeddings)

@@ -33,7 +33,7 @@ internal static class LossStudy
         var trips = new SmallTrips(space);
         var independent = trips.Correct(new TripRecipe(SlotReading.Categorical, "constant") { Loss = DistillationLoss.Divergence });
         var table = new StudyTable("Correct tokens of a draft of 16 by loss and proposals, trips",
-            Invariant($"Effort {space.Effort}: {trips.Steps} steps each; {independent.Length} contexts. C-PTP's first token is exact."),
+            Invariant($"Effort {space.Effort}: {trips.Steps()} steps each; {independent.Length} contexts. C-PTP's first token is exact."),
             ["proposals", .. s_losses.Select(l => l.Name), "independent"]);
         var lines = new List<SvgLine>();
         foreach (var source in (string[])["teacher", "student", "dataset"])

@@ -19,7 +19,7 @@ internal static class PickRuleStudy
     {
         var (trips, contexts) = (new SmallTrips(space), space.Cases(TripDrafts.Contexts));
         var table = new StudyTable("Correct tokens of a draft of 16 by pick rule, trips",
-            Invariant($"Effort {space.Effort}: {trips.Steps} steps each, {Seeds} seeds (mean, spread); {contexts} contexts. C-PTP's first token is exact."),
+            Invariant($"Effort {space.Effort}: {trips.Steps()} steps each, {Seeds} seeds (mean, spread); {contexts} contexts. C-PTP's first token is exact."),
             "rule", "numbers per token", "O-PTP", "C-PTP", "C-PTP, slots without u");
         var lines = new List<SvgLine>();
         foreach (var (rule, embedding) in s_rules)

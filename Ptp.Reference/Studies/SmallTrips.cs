@@ -31,6 +31,9 @@ internal sealed record TripRecipe(SlotReading Reading, string Embedding)
     /// <summary>The law, at temperature 1 unless said otherwise.</summary>
     public SamplingOptions Law { get; init; } = TripModels.Law;
 
+    /// <summary>What slots begin as; the paper's begin alike.</summary>
+    public SlotStart Start { get; init; }
+
     /// <summary>Seed of weights and of the order of texts.</summary>
     public ulong Seed { get; init; } = 1;
 
@@ -43,11 +46,13 @@ internal sealed record TripRecipe(SlotReading Reading, string Embedding)
         Rule == "inverse-cdf" ? null : Rule.Replace(':', '.'), Loss == DistillationLoss.CrossEntropy ? null : Loss.ToString().ToLowerInvariant(),
         Student ? "student" : null, Dataset ? "dataset" : null, Beta == 1 ? null : Beta.ToString("'beta'0.##", CultureInfo.InvariantCulture),
         Law == TripModels.Law ? null : string.Create(CultureInfo.InvariantCulture, $"T{Law.Temperature}k{Law.TopK}p{Law.TopP}"),
-        Seed == 1 ? null : $"seed{Seed}", Times == 1 ? null : $"x{Times}"]).Where(part => part is not null));
+        Start == SlotStart.LastToken ? "last" : null, Seed == 1 ? null : $"seed{Seed}", Times == 1 ? null : $"x{Times}"]).Where(part => part is not null));
 }
 
 /// <summary>Small models of trips.</summary>
-internal sealed class SmallTrips(StudySpace space)
+/// <param name="space">Where they are kept.</param>
+/// <param name="leashed">True for trips on a leash.</param>
+internal sealed class SmallTrips(StudySpace space, bool leashed = false)
 {
     private const int BaseSteps = 4000;
     private const int AdapterSteps = 1500;
@@ -57,15 +62,18 @@ internal sealed class SmallTrips(StudySpace space)
     private readonly Dictionary<string, IReadOnlyList<Completion>> _texts = [];
     private Transformer? _base;
 
+    private string Prefix => leashed ? "leashed-" : "";
+
     /// <summary>Sizes: 0.2 M parameters.</summary>
     public static TransformerConfig Config { get; } = (TripModels.Config with { HiddenSize = 64, IntermediateSize = 176 }).Validated();
 
     /// <summary>Steps of one adapter, for tables.</summary>
-    public int Steps => space.Steps(AdapterSteps);
+    /// <param name="times">Factor of the recipe.</param>
+    public int Steps(int times = 1) => space.Steps(AdapterSteps * times);
 
     /// <summary>The base.</summary>
-    public Transformer Base => _base ??= space.Network("small-base", Config, space.Steps(BaseSteps), model =>
-        TripModels.LanguageTrainer(model, TripModels.Trips(Sized(Texts), "training trips"), space.Steps(BaseSteps), 1024));
+    public Transformer Base => _base ??= space.Network(Prefix + "small-base", Config, space.Steps(BaseSteps), model =>
+        TripModels.LanguageTrainer(model, TripModels.Trips(Sized(Texts), "training trips", leashed), space.Steps(BaseSteps), 1024));
 
     /// <summary>Trains, or loads, the adapter of a recipe.</summary>
     /// <param name="recipe">How it is made.</param>
@@ -73,15 +81,15 @@ internal sealed class SmallTrips(StudySpace space)
     public SlotModel Adapter(TripRecipe recipe, PickRule? rule = null)
     {
         var ptp = Trained(recipe);
-        return rule is null || rule.Name == ptp.Rule.Name ? ptp : PtpAdapter.Load(Path.Combine(space.Folder, recipe.Name), Base, StudySpace.Fingerprint, rule);
+        return rule is null || rule.Name == ptp.Rule.Name ? ptp : PtpAdapter.Load(Path.Combine(space.Folder, Prefix + recipe.Name), Base, StudySpace.Fingerprint, rule);
     }
 
     private SlotModel Trained(TripRecipe recipe)
     {
-        var steps = space.Steps(AdapterSteps * recipe.Times);
-        return space.Slots(recipe.Name, Base, () => new SlotModel(
+        var steps = Steps(recipe.Times);
+        return space.Slots(Prefix + recipe.Name, Base, () => new SlotModel(
             Base, new GatedLora(space.Backend, Config, Rank, 1, recipe.Seed), AuxiliaryEmbedding.Parse(recipe.Embedding), TripModels.Slots, recipe.Law,
-            PickRule.Parse(recipe.Rule), recipe.Seed, SlotStart.MeanToken, recipe.Reading), steps, ptp => new Distillation(
+            PickRule.Parse(recipe.Rule), recipe.Seed, recipe.Start, recipe.Reading), steps, ptp => new Distillation(
             ptp, CompletionsOf(recipe), new DistillationOptions
             {
                 ContextTokens = 512,
@@ -128,7 +136,7 @@ internal sealed class SmallTrips(StudySpace space)
         {
             var none = Auxiliaries.FromSeed(0, PickRule.Parse(recipe.Rule).NumbersPerToken(Config.VocabularySize));
             texts = recipe.Dataset
-                ? [.. TripModels.Trips(Sized(Texts), "training trips").Select(trip => new Completion(trip, 1, none))]
+                ? [.. TripModels.Trips(Sized(Texts), "training trips", leashed).Select(trip => new Completion(trip, 1, none))]
                 : TripModels.Written(Base, recipe.Law, Sized(Texts / 4));
             _texts[key] = texts;
         }

@@ -29,7 +29,7 @@ internal static class TripDrafts
         for (var i = 0; i < contexts; i++)
         {
             space.Cancellation.ThrowIfCancellationRequested();
-            var prompt = Context(plain, ptp, i);
+            var prompt = Context(plain, ptp.Rule, i);
             var u = Auxiliaries.FromSeed(800_000 + (ulong)i, ptp.NumbersPerToken);
             var truth = plain.Decode(prompt, u, new DecodeLimits(ptp.Slots, [])).Tokens;
             // Behind a categorical draft stands the base's own row, whose law is exact: its first token needs no slot.
@@ -44,11 +44,11 @@ internal static class TripDrafts
     public static double Mean(int[] correct, int horizon) => correct.Average(c => (double)Math.Min(c, horizon));
 
     /// <summary>A context that the base wrote.</summary>
-    public static int[] Context(Autoregressive plain, SlotModel ptp, int index) =>
+    public static int[] Context(Autoregressive plain, PickRule rule, int index) =>
     [
         TripLanguage.Begin,
         .. plain.Decode(
-            [TripLanguage.Begin], Auxiliaries.FromSeed(900_000 + (ulong)index, ptp.NumbersPerToken), new DecodeLimits(1 + index % 23, [])).Tokens,
+            [TripLanguage.Begin], Auxiliaries.FromSeed(900_000 + (ulong)index, rule.NumbersPerToken(TripLanguage.Vocabulary)), new DecodeLimits(1 + index % 23, [])).Tokens,
     ];
 
     private static int[] Drafted(IDrafter drafter, ModelSession session, int[] prompt, Auxiliaries u)

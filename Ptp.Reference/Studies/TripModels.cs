@@ -103,10 +103,10 @@ internal sealed class TripModels(StudySpace space)
     }
 
     /// <summary>Trips of the language, the begin token before each.</summary>
-    internal static int[][] Trips(int count, string stream)
+    internal static int[][] Trips(int count, string stream, bool leashed = false)
     {
         var random = new RandomStream(1, stream);
-        return [.. Enumerable.Range(0, count).Select(_ => TripLanguage.Trip(random, Length))];
+        return [.. Enumerable.Range(0, count).Select(_ => TripLanguage.Trip(random, Length, leashed))];
     }
 
     /// <summary>What takes the steps of an autoregressive model of trips.</summary>

@@ -132,14 +132,16 @@ public sealed class InversionTests : IDisposable
         Assert.InRange(apart, 2, 6);
     }
 
-    [Fact]
-    public void No_gradient_goes_through_the_numbers() => Cases.RunSeeds(6, seed =>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(0.5)]
+    public void No_gradient_goes_through_the_numbers(double ownLaw) => Cases.RunSeeds(6, seed =>
     {
         var random = new RandomStream((ulong)seed, "frozen");
         var ptp = Model(random, 6, InverseCdf.Instance, gated: false, new SamplingOptions());
         var texts = new SplitTexts([[1, 2, 3, 4, 5], [5, 0, 0, 2]], [1, 2]);
         var trainer = new InverseAutoregressiveTraining(
-            ptp, texts.Texts, new InverseTrainingOptions(), new AdamWOptions(), new LearningRate());
+            ptp, texts.Texts, new InverseTrainingOptions { OwnLawWeight = ownLaw }, new AdamWOptions(), new LearningRate());
         var inferred = new Inversion(ptp).Sequential(texts, 5);
         trainer.Loss(texts, inferred);
         trainer.Backward();
@@ -171,11 +173,13 @@ public sealed class InversionTests : IDisposable
     public void Training_from_scratch_finds_the_law_of_the_data()
     {
         var seeing = Nats("fixed-point", sweeps: false);
+        var fromOwn = Nats("fixed-point", sweeps: false, ownLaw: 0.8);
         var swept = Nats("fixed-point", sweeps: true);
         var blind = Nats("constant", sweeps: false);
         Assert.Equal(seeing, swept, 1e-9); // the same numbers, hence the same training
         var truth = Math.Log(2) - 0.9 * Math.Log(0.9) - 0.1 * Math.Log(0.1);
         Assert.InRange(seeing, truth - 0.02, truth + 0.06);
+        Assert.InRange(fromOwn, truth - 0.02, truth + 0.06); // the model's own law as a lesson leads to the same law
         Assert.InRange(blind, 2 * Math.Log(2) - 0.02, double.PositiveInfinity);
     }
 
@@ -196,7 +200,7 @@ public sealed class InversionTests : IDisposable
     public void Dispose() => _backend.Dispose();
 
     /// <summary>Mean bound of the two tokens, in nats, after a short training.</summary>
-    private double Nats(string embedding, bool sweeps)
+    private double Nats(string embedding, bool sweeps, double ownLaw = 0)
     {
         var random = new RandomStream(31, "coins");
         int[][] documents = [.. Enumerable.Range(0, 500).Select(_ =>
@@ -208,7 +212,7 @@ public sealed class InversionTests : IDisposable
         var ptp = new SlotModel(
             network, null, AuxiliaryEmbedding.Parse(embedding), 4, new SamplingOptions(), InverseCdf.Instance, 8, reading: SlotReading.Categorical);
         var trainer = new InverseAutoregressiveTraining(
-            ptp, documents, new InverseTrainingOptions { Rows = 240, Sweeps = sweeps }, new AdamWOptions { WeightDecay = 0 },
+            ptp, documents, new InverseTrainingOptions { Rows = 240, Sweeps = sweeps, OwnLawWeight = ownLaw }, new AdamWOptions { WeightDecay = 0 },
             new LearningRate { Peak = 1e-2, WarmUp = 10, Steps = 250, FinalFraction = 0.02 });
         for (var step = 0; step < 250; step++)
         {
