@@ -22,7 +22,7 @@ public sealed class ChainTree(IDrafter inner) : ITreeDrafter
         var draft = inner.Propose(session, u, g, Math.Min(inner.Slots, Math.Min(depth, Math.Max(1, nodes - 1))));
         if (draft.KnowsFirstLaw)
         {
-            return Of(session.Pick(0, u, g), draft.Tokens.AsSpan(1), draft.Confidences.AsSpan(1), draft.Laws?[1..], false);
+            return Of(session.Pick(0, u, g), draft.Tokens[1..], draft.Confidences[1..], draft.Laws?[1..], false);
         }
 
         return Of(session.Tokens[^1], draft.Tokens, draft.Confidences, draft.Laws, true);

@@ -16,7 +16,7 @@ public interface ITreeBudget
     int Nodes(int context, int most);
 
     /// <summary>Told at the end of the round what was drafted and which nodes stand.</summary>
-    void Observe(in DraftTree tree, IReadOnlyList<int> path);
+    void Observe(DraftTree tree, IReadOnlyList<int> path);
 }
 
 /// <summary>Always the same number of nodes.</summary>
@@ -27,7 +27,7 @@ public sealed class AllNodes(int nodes) : ITreeBudget
     public int Nodes(int context, int most) => Math.Max(1, Math.Min(nodes, most));
 
     /// <inheritdoc/>
-    public void Observe(in DraftTree tree, IReadOnlyList<int> path)
+    public void Observe(DraftTree tree, IReadOnlyList<int> path)
     {
         // Nothing to learn.
     }
@@ -86,9 +86,9 @@ public sealed class PayingNodes(CallCosts costs, int nodes, Func<double>? clock 
     }
 
     /// <inheritdoc/>
-    public void Observe(in DraftTree tree, IReadOnlyList<int> path)
+    public void Observe(DraftTree tree, IReadOnlyList<int> path)
     {
-        var beyond = _clock() - _started - costs.Milliseconds(tree.Tokens.Length, _context);
+        var beyond = _clock() - _started - costs.Milliseconds(tree.Count, _context);
         if (_asked <= 1)
         {
             _plain.Add(1, beyond);
@@ -96,9 +96,9 @@ public sealed class PayingNodes(CallCosts costs, int nodes, Func<double>? clock 
         }
 
         _drafting.Add(_asked, beyond);
-        _drafted.Add(tree.Tokens.Length > 1 || !tree.RootIsCommitted);
+        _drafted.Add(tree.Count > 1 || !tree.RootIsCommitted);
         _known = tree.RootIsCommitted ? 0 : 1;
-        for (var (node, at) = (1, 1); node < tree.Tokens.Length && node < nodes; node++)
+        for (var (node, at) = (1, 1); node < tree.Count && node < nodes; node++)
         {
             var stood = at < path.Count && path[at] == node;
             at += stood ? 1 : 0;

@@ -3,6 +3,7 @@
 // Exact rule: v_r = Pick(u_{g+r}, p), plain decoding bit for bit. Ratio: recursive rejection, plain decoding's law. Rules without a
 // promise may let several siblings stand: the longest path wins, as in Medusa. Refuses: rules that ask an adapter ('self:').
 
+using System.Runtime.InteropServices;
 using Ptp.Core.Decoding.Verification;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
@@ -18,6 +19,10 @@ public sealed class TreeDecoding : IDecoder
     private readonly NodeTest _test;
     private readonly ulong _seed;
     private readonly ITreeBudget _budget;
+    private readonly DraftTree _plain = DraftTree.Plain(0);
+    private readonly List<int> _path = []; // nodes that stand
+    private readonly List<int> _tokens = []; // theirs but for a committed root, and one more
+    private bool[] _stands = [];
 
     /// <summary>A decoder.</summary>
     /// <param name="model">The verifier.</param>
@@ -81,25 +86,37 @@ public sealed class TreeDecoding : IDecoder
         var most = Math.Min(_drafter.Slots, Math.Min(limits.MaxNewTokens - g, _session.Room) - 1);
         var context = _session.Cache.Length;
         var nodes = most > 0 ? _budget.Nodes(context, _session.Cache.Capacity - context - 1) : 1;
-        var tree = nodes > 1
-            ? _drafter.Propose(_session, u, g, nodes, most)
-            : DraftTree.Plain(_session.Tokens[^1]);
+        var tree = nodes > 1 ? _drafter.Propose(_session, u, g, nodes, most) : _plain.Restart(_session.Tokens[^1]);
         var start = _session.Cache.Length;
         Verify(tree);
-        List<int> tokens = tree.RootIsCommitted ? [] : [tree.Tokens[0]];
-        var path = _rule.Guarantee == Guarantee.None ? Longest(tree, u, g, tokens) : FirstThatStands(tree, u, g, tokens);
-        _drafter.Observe(_session, tree, path);
-        _session.Cache.Keep(start, path);
-        _budget.Observe(tree, path);
-        var correct = tokens.Count - 1;
+        _path.Clear();
+        _tokens.Clear();
+        if (!tree.RootIsCommitted)
+        {
+            _tokens.Add(tree.Tokens[0]);
+        }
+
+        if (_rule.Guarantee == Guarantee.None)
+        {
+            Longest(tree, u, g);
+        }
+        else
+        {
+            FirstThatStands(tree, u, g);
+        }
+
+        _drafter.Observe(_session, tree, _path);
+        _session.Cache.Keep(start, _path);
+        _budget.Observe(tree, _path);
+        var verified = CollectionsMarshal.AsSpan(_tokens);
         return Rounds.Commit(
-            [.. tokens], [.. tokens[..correct]], tree.RootIsCommitted ? tree.Tokens.Length - 1 : tree.Tokens.Length, correct, output, limits,
-            _session, committed);
+            verified, verified[..^1], tree.RootIsCommitted ? tree.Count - 1 : tree.Count, verified.Length - 1, output, limits, _session,
+            committed);
     }
 
-    private void Verify(in DraftTree tree)
+    private void Verify(DraftTree tree)
     {
-        if (tree.Tokens.Length == 1)
+        if (tree.Count == 1)
         {
             _session.Verify(tree.Tokens); // the call of plain decoding
             return;
@@ -108,46 +125,43 @@ public sealed class TreeDecoding : IDecoder
         _session.Verify(tree);
     }
 
-    /// <summary>From the root on, always to the first child that stands. Returns the path; fills its tokens and one more.</summary>
-    private List<int> FirstThatStands(in DraftTree tree, Auxiliaries u, long g, List<int> tokens)
+    /// <summary>From the root on, always to the first child that stands; the last token is the rule's.</summary>
+    private void FirstThatStands(DraftTree tree, Auxiliaries u, long g)
     {
-        var path = new List<int> { 0 };
-        for (var node = 0; ;)
+        for (var node = 0; node >= 0;)
         {
-            var picked = _session.Pick(node, u, g + tokens.Count);
-            var next = -1;
+            _path.Add(node);
+            var picked = _session.Pick(node, u, g + _tokens.Count);
             if (_rule is PathExactRule)
             {
-                tokens.Add(picked);
-                next = tree.Child(node, picked);
+                _tokens.Add(picked);
+                node = tree.Child(node, picked);
+                continue;
             }
-            else
+
+            _test.Start(node, _tokens.Count, picked, u.At(g + _tokens.Count, 0), tree.Laws?[node]);
+            var next = tree.NextChild(node, node);
+            while (next >= 0 && !_test.Accepts(tree.Tokens[next], tree.Confidences?[next] ?? 1))
             {
-                _test.Start(node, tokens.Count, picked, u.At(g + tokens.Count, 0), tree.Laws?[node]);
-                next = tree.NextChild(node, node);
-                while (next >= 0 && !_test.Accepts(tree.Tokens[next], tree.Confidences?[next] ?? 1))
-                {
-                    next = tree.NextChild(node, next);
-                }
-
-                tokens.Add(next >= 0 ? tree.Tokens[next] : _test.Replacement());
+                next = tree.NextChild(node, next);
             }
 
-            if (next < 0)
-            {
-                return path;
-            }
-
-            path.Add(next);
+            _tokens.Add(next >= 0 ? tree.Tokens[next] : _test.Replacement());
             node = next;
         }
     }
 
     /// <summary>Of all paths whose nodes stand, the deepest; of equally deep ones, the first drafted.</summary>
-    private List<int> Longest(DraftTree tree, Auxiliaries u, long g, List<int> tokens)
+    private void Longest(DraftTree tree, Auxiliaries u, long g)
     {
-        var known = tokens.Count;
-        var stands = new bool[tree.Tokens.Length];
+        var known = _tokens.Count;
+        if (_stands.Length < tree.Count)
+        {
+            _stands = new bool[2 * tree.Count];
+        }
+
+        var stands = _stands.AsSpan(0, tree.Count);
+        stands.Clear();
         stands[0] = true;
         var deepest = 0;
         for (var node = 0; node < stands.Length; node++)
@@ -166,16 +180,19 @@ public sealed class TreeDecoding : IDecoder
             }
         }
 
-        var path = new List<int>();
         for (var node = deepest; node >= 0; node = tree.Parents[node])
         {
-            path.Insert(0, node);
+            _path.Add(node);
         }
 
-        tokens.AddRange(path.Skip(1).Select(node => tree.Tokens[node]));
-        var last = tokens.Count;
+        _path.Reverse();
+        for (var i = 1; i < _path.Count; i++)
+        {
+            _tokens.Add(tree.Tokens[_path[i]]);
+        }
+
+        var last = _tokens.Count;
         _test.Start(deepest, last, _session.Pick(deepest, u, g + last), u.At(g + last, 0), default);
-        tokens.Add(_test.Replacement());
-        return path;
+        _tokens.Add(_test.Replacement());
     }
 }

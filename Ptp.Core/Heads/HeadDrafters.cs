@@ -14,13 +14,18 @@ public sealed class HeadChainDrafter : IDrafter
     private readonly DraftHead _head;
     private readonly HeadSteps _steps;
     private readonly HeadGuesses _guesses;
+    private readonly int[] _tokens;
+    private readonly float[] _confidences;
 
     /// <summary>A drafter.</summary>
     /// <param name="head">The head.</param>
     /// <param name="rule">How u picks a token.</param>
     /// <param name="proposals">How tokens come from its laws.</param>
-    public HeadChainDrafter(DraftHead head, PickRule rule, HeadProposals proposals = HeadProposals.SharedU) =>
+    public HeadChainDrafter(DraftHead head, PickRule rule, HeadProposals proposals = HeadProposals.SharedU)
+    {
         (_head, _steps, _guesses) = (head, head.NewSteps(), new HeadGuesses(head, rule, proposals, Softness));
+        (_tokens, _confidences) = (new int[_steps.Slots], new float[_steps.Slots]);
+    }
 
     /// <inheritdoc/>
     public int Slots => _steps.Slots;
@@ -42,30 +47,34 @@ public sealed class HeadChainDrafter : IDrafter
         session.KeepStates(_head.Layers);
         var exact = _steps.Begin(session, u, g, count);
         var nodes = new DraftNodes(exact ?? session.Tokens[^1]);
-        List<int> tokens = exact is { } first ? [first] : [];
-        List<float> confidences = exact is null ? [] : [1f];
-        List<float[]?> laws = exact is null ? [] : [null];
-        Span<int> token = [0];
-        Span<float> chance = [0];
-        for (var node = 0; tokens.Count < count; node++)
+        float[][]? laws = null;
+        var drafted = 0;
+        if (exact is { } first)
         {
-            if (_guesses.Find(session, u, g + tokens.Count, _steps.Laws(nodes, [node]), token, chance, out var law) == 0)
+            (_tokens[0], _confidences[0], drafted) = (first, 1f, 1);
+        }
+
+        for (var node = 0; drafted < count; node++, drafted++)
+        {
+            var token = _tokens.AsSpan(drafted, 1);
+            var chance = _confidences.AsSpan(drafted, 1);
+            if (_guesses.Find(session, u, g + drafted, _steps.Laws(nodes, [node]), token, chance, out var law) == 0)
             {
                 break;
             }
 
-            tokens.Add(token[0]);
-            confidences.Add(chance[0]);
-            laws.Add(law);
+            if (law is not null)
+            {
+                // The first token of a known law is exact, so no rule will ask what it was drawn from.
+                laws ??= new float[count][];
+                laws[0] ??= law;
+                laws[drafted] = law;
+            }
+
             nodes.Add(node, token[0], chance[0]);
         }
 
-        // The first token of a known law is exact, so no rule will ask what it was drawn from.
-        var drawn = laws.Find(law => law is not null);
-        return new Draft([.. tokens], [.. confidences], exact is not null)
-        {
-            Laws = drawn is null ? null : [.. laws.Select(law => law ?? drawn)],
-        };
+        return new Draft(_tokens.AsSpan(0, drafted), _confidences.AsSpan(0, drafted), exact is not null) { Laws = laws?[..drafted] };
     }
 }
 

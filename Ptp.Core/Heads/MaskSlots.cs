@@ -99,7 +99,7 @@ public abstract class MaskSlots : DraftHead
 
         var x = tape.Empty(slots.Count, Network.Config.HiddenSize);
         Embed(tape, [.. slots], x);
-        var hidden = Network.Blocks(tape, x, new CallRows([.. positions], visibility, batch.Cache, GateStart: 0), Lora);
+        var hidden = Network.Blocks(tape, x, new CallRows([.. positions], visibility, batch.Cache, gateStart: 0), Lora);
         float[] weights = [.. slots.Select(_ => 1f)];
         int[] targets = [.. places];
         var loss = Judge(tape, Logits(tape, hidden, batch.TokensAt([.. places.Select(place => place - 1)])), batch, targets, weights);

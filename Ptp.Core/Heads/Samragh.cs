@@ -28,7 +28,7 @@ public sealed class Samragh : MaskSlots
     public override IReadOnlyList<Parameter> Parameters => [.. base.Parameters, .. _sampler.Parameters];
 
     /// <inheritdoc/>
-    public override Variable Logits(Tape tape, Variable hidden, int[] before) => _sampler.Logits(tape, hidden, [before]);
+    public override Variable Logits(Tape tape, Variable hidden, int[] before) => _sampler.Logits(tape, hidden, before);
 
     private protected override double OtherLoss(Tape tape, Variable hidden, HeadBatch batch, int[] places, float[] weights)
     {

@@ -14,13 +14,14 @@ public sealed class KvCache
     private readonly Tensor?[] _states;
     private readonly IBackend _backend;
     private readonly int _width;
+    private readonly Arena _views;
 
     /// <summary>An empty cache of <paramref name="capacity"/> entries.</summary>
     public KvCache(IBackend backend, TransformerConfig config, int capacity)
     {
         Guard.Require(capacity > 0, "Make a key-value cache", $"{capacity} entries", "at least one",
             "Choose a capacity of prompt plus new tokens plus slots.");
-        (Capacity, _backend) = (capacity, backend);
+        (Capacity, _backend, _views) = (capacity, backend, new Arena(backend));
         _width = config.HiddenSize;
         _layers = new CachedKeys[config.Layers];
         _states = new Tensor?[config.Layers];
@@ -65,13 +66,16 @@ public sealed class KvCache
                 $"entry {start + kept[i]} of {Length}", "rising entries within the cache", "Keep a path from the root on.");
             foreach (var layer in kept[i] == i ? [] : _layers)
             {
-                _backend.Copy(layer.Keys!.Slice(start + kept[i], 1), layer.Keys.Slice(start + i, 1));
-                _backend.Copy(layer.Values!.Slice(start + kept[i], 1), layer.Values.Slice(start + i, 1));
+                Move(layer.Keys!, start + kept[i], start + i);
+                Move(layer.Values!, start + kept[i], start + i);
             }
 
-            foreach (var states in kept[i] == i ? [] : _states.OfType<Tensor>())
+            foreach (var states in kept[i] == i ? [] : _states)
             {
-                _backend.Copy(states.Slice(start + kept[i], 1), states.Slice(start + i, 1));
+                if (states is not null)
+                {
+                    Move(states, start + kept[i], start + i);
+                }
             }
         }
 
@@ -84,5 +88,11 @@ public sealed class KvCache
         Guard.Require(length >= 0 && length <= Length, "Crop the key-value cache", $"length {length}",
             $"0 to {Length}", "Crop to a length that was reached before.");
         Length = length;
+    }
+
+    private void Move(Tensor entries, int from, int to)
+    {
+        _views.Reset();
+        _backend.Copy(_views.View(entries, from, 1), _views.View(entries, to, 1));
     }
 }

@@ -53,6 +53,9 @@ public sealed class TransformerBlock
     public IEnumerable<Parameter> Parameters =>
         [.. _linears, .. _second, .. _attentionNorm is null ? (Parameter[])[] : [_attentionNorm], _mlpNorm];
 
+    /// <summary>Its matrices alone.</summary>
+    public IEnumerable<Parameter> Matrices => [.. _linears, .. _second];
+
     /// <summary>Gaussian matrices of deviation 0.02; the two that write to the stream shrink with depth (GPT-2, section 2.3).</summary>
     /// <param name="random">Their stream.</param>
     /// <param name="layers">Blocks of the whole network.</param>
@@ -81,30 +84,33 @@ public sealed class TransformerBlock
 
     private Variable Attend(Tape tape, Variable x, Variable? second, CallRows rows, int layer, GatedLora? lora)
     {
-        Variable Projected(BlockLinear linear)
-        {
-            var y = Linear(tape, linear, x, rows, layer, lora);
-            if (second is not null)
-            {
-                tape.MatMul(second, _second[(int)linear], y, accumulate: true);
-            }
-
-            return y;
-        }
-
-        var (q, k, v) = (Projected(BlockLinear.Query), Projected(BlockLinear.Key), Projected(BlockLinear.Value));
+        var q = Projected(tape, BlockLinear.Query, x, second, rows, layer, lora);
+        var k = Projected(tape, BlockLinear.Key, x, second, rows, layer, lora);
+        var v = Projected(tape, BlockLinear.Value, x, second, rows, layer, lora);
         tape.Rope(q, _rope, rows.Positions);
         tape.Rope(k, _rope, rows.Positions);
         var cache = rows.Cache is null ? default : rows.Cache[layer];
         var heads = new HeadShape(_config.Heads, _config.KeyValueHeads, _config.HeadSize);
         var mixed = tape.Attention(q, k, v, cache, rows.Visibility, heads);
-        if (rows.CacheSlots is not null)
+        if (!rows.CacheSlots.IsEmpty)
         {
             _backend.Scatter(k.Value, rows.CacheSlots, cache.Keys!);
             _backend.Scatter(v.Value, rows.CacheSlots, cache.Values!);
         }
 
         return Linear(tape, BlockLinear.Output, mixed, rows, layer, lora);
+    }
+
+    private Variable Projected(
+        Tape tape, BlockLinear linear, Variable x, Variable? second, CallRows rows, int layer, GatedLora? lora)
+    {
+        var y = Linear(tape, linear, x, rows, layer, lora);
+        if (second is not null)
+        {
+            tape.MatMul(second, _second[(int)linear], y, accumulate: true);
+        }
+
+        return y;
     }
 
     private Variable Mlp(Tape tape, Variable x, CallRows rows, int layer, GatedLora? lora)

@@ -2,6 +2,7 @@
 // Source: losslessness must hold for any student, so these are as bad (or as good) as a student can be.
 // Refuses: nothing. Not here: drafters that compute anything; those are in Ptp.Core.Paper.
 
+using System.Numerics.Tensors;
 using Ptp.Core.Decoding;
 using Ptp.Core.Paper;
 
@@ -160,12 +161,12 @@ internal sealed class WatchedTree(ITreeDrafter inner) : ITreeDrafter, IWatched
         }
 
         var tree = inner.Propose(session, u, g, nodes, depth);
-        var longest = tree.Depths.Max() + (tree.RootIsCommitted ? 0 : 1);
-        return tree.Tokens.Length <= nodes && longest <= depth
+        var longest = TensorPrimitives.Max(tree.Depths) + (tree.RootIsCommitted ? 0 : 1);
+        return tree.Count <= nodes && longest <= depth
             ? tree
-            : throw new ArgumentException($"a tree of {tree.Tokens.Length} nodes and paths of {longest}, where {nodes} and {depth} fit");
+            : throw new ArgumentException($"a tree of {tree.Count} nodes and paths of {longest}, where {nodes} and {depth} fit");
     }
 
     /// <inheritdoc/>
-    public void Observe(ModelSession session, in DraftTree tree, IReadOnlyList<int> path) => inner.Observe(session, tree, path);
+    public void Observe(ModelSession session, DraftTree tree, IReadOnlyList<int> path) => inner.Observe(session, tree, path);
 }

@@ -80,7 +80,9 @@ public sealed class CompareTests(TinyModels models)
         public DraftTree Propose(ModelSession session, Auxiliaries u, long g, int nodes, int depth)
         {
             var tree = _inner.Propose(session, u, g, nodes, depth);
-            return tree with { Tokens = [tree.Tokens[0], .. tree.Tokens.Skip(1).Select(_ => 0)] };
+            var tokens = new int[tree.Count]; // but for the root all 0
+            tokens[0] = tree.Tokens[0];
+            return new DraftTree(tokens, tree.Parents, tree.Depths) { RootIsCommitted = tree.RootIsCommitted, Laws = tree.Laws };
         }
     }
 }

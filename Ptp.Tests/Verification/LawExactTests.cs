@@ -142,7 +142,14 @@ public sealed class LawExactTests : IDisposable
 
         public void Start(IReadOnlyList<int> prompt) => inner.Start(prompt);
 
-        public DraftTree Propose(ModelSession session, Auxiliaries u, long g, int nodes, int depth) =>
-            inner.Propose(session, u, g, nodes, depth) with { Laws = null };
+        public DraftTree Propose(ModelSession session, Auxiliaries u, long g, int nodes, int depth)
+        {
+            var tree = inner.Propose(session, u, g, nodes, depth);
+            return new DraftTree(tree.Tokens, tree.Parents, tree.Depths)
+            {
+                RootIsCommitted = tree.RootIsCommitted,
+                Confidences = tree.Confidences,
+            };
+        }
     }
 }

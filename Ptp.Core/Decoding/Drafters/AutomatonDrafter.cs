@@ -68,5 +68,5 @@ public sealed class AutomatonDrafter(SuffixAutomaton? corpus = null, ITreeDrafte
     }
 
     /// <inheritdoc/>
-    public void Observe(ModelSession session, in DraftTree tree, IReadOnlyList<int> path) => fallback?.Observe(session, tree, path);
+    public void Observe(ModelSession session, DraftTree tree, IReadOnlyList<int> path) => fallback?.Observe(session, tree, path);
 }

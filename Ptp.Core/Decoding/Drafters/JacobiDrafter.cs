@@ -34,10 +34,10 @@ public sealed class JacobiDrafter(int slots = 8) : ITreeDrafter
     }
 
     /// <inheritdoc/>
-    public void Observe(ModelSession session, in DraftTree tree, IReadOnlyList<int> path)
+    public void Observe(ModelSession session, DraftTree tree, IReadOnlyList<int> path)
     {
         _guess.Clear();
-        for (var row = path.Count; row < tree.Tokens.Length && _u is not null; row++)
+        for (var row = path.Count; row < tree.Count && _u is not null; row++)
         {
             // Row r tells token g + r; those up to the path's end are committed by now.
             _guess.Add(session.Pick(row, _u, _g + row));

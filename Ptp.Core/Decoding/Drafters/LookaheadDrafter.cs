@@ -16,6 +16,7 @@ public sealed class LookaheadDrafter : ITreeDrafter
     private readonly int _guesses;
     private readonly Dictionary<int, List<int[]>> _pool = [];
     private readonly List<int[]> _rows = [];
+    private readonly TreeBuilder _builder = new();
     private int[]? _lastRow; // nodes of the window's last row in the tree that is being verified
 
     /// <summary>An empty pool.</summary>
@@ -49,7 +50,7 @@ public sealed class LookaheadDrafter : ITreeDrafter
     public DraftTree Propose(ModelSession session, Auxiliaries u, long g, int nodes, int depth)
     {
         var last = session.Tokens[^1];
-        var builder = new TreeBuilder(last, nodes, depth);
+        var builder = _builder.Start(last, nodes, depth);
         foreach (var guess in _pool.TryGetValue(last, out var known) ? Enumerable.Reverse(known) : [])
         {
             builder.AddPath(0, guess);
@@ -76,11 +77,11 @@ public sealed class LookaheadDrafter : ITreeDrafter
             _lastRow = above;
         }
 
-        return builder.Tree();
+        return builder.Tree;
     }
 
     /// <inheritdoc/>
-    public void Observe(ModelSession session, in DraftTree tree, IReadOnlyList<int> path)
+    public void Observe(ModelSession session, DraftTree tree, IReadOnlyList<int> path)
     {
         if (_lastRow is null)
         {

@@ -15,6 +15,7 @@ namespace Ptp.Core.Decoding.Drafters;
 public sealed class RetrievalDrafter(SuffixArray corpus, int longest = 16, int shortest = 2, int slots = 10) : ITreeDrafter
 {
     private const int MostFound = 256;
+    private readonly TreeBuilder _builder = new();
 
     /// <inheritdoc/>
     public int Slots => slots;
@@ -23,7 +24,7 @@ public sealed class RetrievalDrafter(SuffixArray corpus, int longest = 16, int s
     public DraftTree Propose(ModelSession session, Auxiliaries u, long g, int nodes, int depth)
     {
         var text = CollectionsMarshal.AsSpan(session.Tokens);
-        var builder = new TreeBuilder(text[^1], nodes, depth);
+        var builder = _builder.Start(text[^1], nodes, depth);
         for (var n = Math.Min(longest, text.Length); n >= shortest; n--)
         {
             var (first, end) = corpus.Find(text[^n..]);
@@ -34,7 +35,7 @@ public sealed class RetrievalDrafter(SuffixArray corpus, int longest = 16, int s
             }
         }
 
-        return builder.Tree();
+        return builder.Tree;
     }
 
     /// <summary>The most frequent prefixes of the continuations, frequent ones first, short ones first among equals.</summary>

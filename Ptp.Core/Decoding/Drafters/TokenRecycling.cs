@@ -13,6 +13,9 @@ public sealed class TokenRecycling : ITreeDrafter
     private const int Levels = 6;
     private readonly TreeShape _shape;
     private readonly int[] _next; // [V, Ranks], -1 unknown
+    private readonly TreeBuilder _builder = new();
+    private readonly int[] _at; // node of each place of the shape in the tree being built, -1 if it has none
+    private readonly int[] _token;
 
     /// <summary>An empty table.</summary>
     /// <param name="vocabularySize">V.</param>
@@ -25,6 +28,7 @@ public sealed class TokenRecycling : ITreeDrafter
         _shape = TreeShape.Best(
             [.. Enumerable.Range(0, Levels).Select(_ => Enumerable.Range(0, Ranks).Select(r => 0.45 / Math.Pow(1 + r, 1.1)).ToArray())],
             nodes);
+        (_at, _token) = (new int[nodes], new int[nodes]);
     }
 
     /// <summary>The fixed shape.</summary>
@@ -36,9 +40,9 @@ public sealed class TokenRecycling : ITreeDrafter
     /// <inheritdoc/>
     public DraftTree Propose(ModelSession session, Auxiliaries u, long g, int nodes, int depth)
     {
-        var builder = new TreeBuilder(session.Tokens[^1], nodes, depth);
-        var (at, tokens) = (new int[_shape.Parents.Length], new int[_shape.Parents.Length]);
-        for (var i = 0; i < at.Length && builder.Count < nodes; i++)
+        var builder = _builder.Start(session.Tokens[^1], nodes, depth);
+        var (at, tokens) = (_at, _token);
+        for (var i = 0; i < _shape.Parents.Length && builder.Count < nodes; i++)
         {
             var above = _shape.Parents[i];
             var (parent, token) = above < 0 ? (0, session.Tokens[^1]) : (at[above], tokens[above]);
@@ -46,13 +50,13 @@ public sealed class TokenRecycling : ITreeDrafter
             at[i] = tokens[i] < 0 ? -1 : builder.Add(parent, tokens[i]);
         }
 
-        return builder.Tree();
+        return builder.Tree;
     }
 
     /// <inheritdoc/>
-    public void Observe(ModelSession session, in DraftTree tree, IReadOnlyList<int> path)
+    public void Observe(ModelSession session, DraftTree tree, IReadOnlyList<int> path)
     {
-        for (var node = 0; node < tree.Tokens.Length; node++)
+        for (var node = 0; node < tree.Count; node++)
         {
             Likeliest(session.Logits(node), _next.AsSpan(tree.Tokens[node] * Ranks, Ranks));
         }

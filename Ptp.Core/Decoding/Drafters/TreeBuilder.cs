@@ -4,18 +4,29 @@
 
 namespace Ptp.Core.Decoding.Drafters;
 
-/// <summary>A tree in the making.</summary>
-/// <param name="root">Token of node 0: the last committed one.</param>
-/// <param name="nodes">Most nodes, the root included.</param>
-/// <param name="depth">Most tokens below the root.</param>
-public sealed class TreeBuilder(int root, int nodes, int depth)
+/// <summary>A tree in the making; one object serves all trees of a drafter.</summary>
+public sealed class TreeBuilder
 {
-    private readonly List<int> _tokens = [root];
-    private readonly List<int> _parents = [-1];
-    private readonly List<int> _depths = [0];
+    private readonly DraftTree _tree = new() { RootIsCommitted = true };
+    private int _nodes;
+    private int _depth;
 
     /// <summary>Nodes so far.</summary>
-    public int Count => _tokens.Count;
+    public int Count => _tree.Count;
+
+    /// <summary>The tree, until the next one is begun.</summary>
+    public DraftTree Tree => _tree;
+
+    /// <summary>Begins a tree.</summary>
+    /// <param name="root">Token of node 0: the last committed one.</param>
+    /// <param name="nodes">Most nodes, the root included.</param>
+    /// <param name="depth">Most tokens below the root.</param>
+    public TreeBuilder Start(int root, int nodes, int depth)
+    {
+        (_nodes, _depth) = (nodes, depth);
+        _tree.Restart(root);
+        return this;
+    }
 
     /// <summary>The node of a token behind a parent, made if need be; -1 if it exceeds a limit.</summary>
     /// <param name="parent">Its parent; -1 gives -1.</param>
@@ -23,23 +34,10 @@ public sealed class TreeBuilder(int root, int nodes, int depth)
     /// <param name="share">False to make a node even if the parent has an equal child.</param>
     public int Add(int parent, int token, bool share = true)
     {
-        for (var child = parent + 1; share && parent >= 0 && child < _tokens.Count; child++)
-        {
-            if (_parents[child] == parent && _tokens[child] == token)
-            {
-                return child;
-            }
-        }
-
-        if (parent < 0 || _tokens.Count >= nodes || _depths[parent] >= depth)
-        {
-            return -1;
-        }
-
-        _tokens.Add(token);
-        _parents.Add(parent);
-        _depths.Add(_depths[parent] + 1);
-        return _tokens.Count - 1;
+        var known = share && parent >= 0 ? _tree.Child(parent, token) : -1;
+        return known >= 0 ? known
+            : parent < 0 || _tree.Count >= _nodes || _tree.Depths[parent] >= _depth ? -1
+            : _tree.Add(token, parent);
     }
 
     /// <summary>Adds a path behind a parent, as far as limits allow; returns its last node.</summary>
@@ -58,7 +56,4 @@ public sealed class TreeBuilder(int root, int nodes, int depth)
 
         return parent;
     }
-
-    /// <summary>The tree.</summary>
-    public DraftTree Tree() => new([.. _tokens], [.. _parents], [.. _depths]) { RootIsCommitted = true };
 }
