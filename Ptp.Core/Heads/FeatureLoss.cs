@@ -33,9 +33,9 @@ internal static class FeatureLoss
             values[i] = (float)(share * slope);
         }
 
-        if (tape.Recording && x.Gradient is { } gradient)
+        if (tape.Recording && x.Gradient is not null)
         {
-            tape.Backend.AddScaled(tape.Constant(values, rows, width).Value, 1f, gradient);
+            tape.Backend.AddScaled(tape.Constant(values, rows, width).Value, 1f, tape.Whole(x));
         }
 
         return sum;

@@ -15,10 +15,12 @@ namespace Ptp.Tests.Commands;
 [Collection(SharedTinyModels.Name)]
 public sealed class CompareTests(TinyModels models)
 {
+    private const string PromptTokens = "6";
+
     private string[] Call(params string[] more) =>
     [
-        "compare", "--model", models.Base, "--adapter", models.Categorical, "--heads", models.Heads, "--data", models.Text, "--prompts", "2", "--prompt-tokens", "6",
-        "--max-new", "12", "--nodes", "8", .. more,
+        "compare", "--model", models.Base, "--adapter", models.Categorical, "--heads", models.Heads, "--data", models.Text, "--prompts", "2", "--prompt-tokens",
+        PromptTokens, "--max-new", "12", "--nodes", "8", .. more,
     ];
 
     [Fact]
@@ -52,7 +54,7 @@ public sealed class CompareTests(TinyModels models)
         Assert.Equal([FamilySystem.Plain, "rest"], rows.Select(r => r.GetProperty("name").GetString()));
         CliRun.Refuses("lookahead", Call("--systems", "lookahed"));
         CliRun.Refuses("temperatures", Call("--temperatures", "warm"));
-        CliRun.Refuses("longer", Call("--prompt-tokens", "100000"));
+        CliRun.Refuses("longer", [.. Call().Select(a => a == PromptTokens ? "100000" : a)]);
     }
 
     [Fact]

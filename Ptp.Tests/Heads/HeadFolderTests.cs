@@ -45,7 +45,7 @@ public sealed class HeadFolderTests(TinyModels tiny) : IDisposable
         Assert.Contains("train-head " + name, other.WayOut, StringComparison.Ordinal);
         var manifest = Path.Combine(folder, HeadFolder.ManifestName);
         var text = File.ReadAllText(manifest);
-        foreach (var (from, to) in ((string, string)[])[($"\"{name}\"", "\"nobody\""), ("\"format_version\": 1", "\"format_version\": 2"), ("\"slots\": ", "\"slots\": 1")])
+        foreach (var (from, to) in ((string, string)[])[($"\"{name}\"", "\"nobody\""), ("\"format_version\": 1", "\"format_version\": 2"), ("\"slots\": ", "\"slots\": 9")])
         {
             File.WriteAllText(manifest, text.Replace(from, to, StringComparison.Ordinal));
             Assert.Throws<PtpException>(() => HeadFolder.Load(folder, drawn.Model, "0123"));
@@ -113,7 +113,7 @@ public sealed class HeadFolderTests(TinyModels tiny) : IDisposable
         string[] train =
         [
             "train-head", "hydra", "--model", tiny.Base, "--output", folder, "--completions", tiny.At("head-completions"), "--count", "64",
-            "--max-new", "24", "--steps", "4", "--context-tokens", "64", "--slots", "3",
+            "--max-prompt", "32", "--max-new", "24", "--steps", "4", "--context-tokens", "64", "--slots", "3",
         ];
         Assert.True(CliRun.Result(train).GetProperty("complete").GetBoolean());
         CliRun.Refuses("--overwrite", train);
