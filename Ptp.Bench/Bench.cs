@@ -2,7 +2,7 @@
 // Kernel paths are forced one at a time; the first is what the machine would choose.
 // Refuses: nothing; a missing peer or path is null.
 
-using System.Runtime.Intrinsics;
+using System.Numerics;
 using Ptp.Bench.Peers;
 using Ptp.Core.Cpu;
 using Ptp.Core.Paper;
@@ -13,13 +13,25 @@ namespace Ptp.Bench;
 /// <summary>A forced set of kernels.</summary>
 /// <param name="Name">As printed.</param>
 /// <param name="Bits">Width of its vectors.</param>
-/// <param name="Enter">Chooses it; null where this machine or this build has none.</param>
-internal sealed record KernelPath(string Name, int Bits, Action? Enter);
+/// <param name="Width">How the library knows it.</param>
+internal sealed record KernelPath(string Name, int Bits, VectorWidth Width)
+{
+    /// <summary>AVX-512, AVX2 and the portable kernels.</summary>
+    public static readonly KernelPath[] All =
+    [
+        new("AVX-512", 512, VectorWidth.V512),
+        new("AVX2", 256, VectorWidth.V256),
+        new("Vector<T>", 32 * Vector<float>.Count, VectorWidth.Portable),
+    ];
+
+    /// <summary>True if this machine has it.</summary>
+    public bool IsHere => VectorWidths.Here.Contains(Width);
+}
 
 /// <summary>One run of the report.</summary>
 internal sealed class Bench : IDisposable
 {
-    private readonly bool _wide = MatMul.Use512;
+    private readonly VectorWidth _width = MatMul.Width;
 
     /// <summary>Finds the peers, or leaves them out.</summary>
     public Bench(Plan plan, bool peers)
@@ -47,16 +59,8 @@ internal sealed class Bench : IDisposable
 
     public LlamaBench? Llama { get; }
 
-    /// <summary>AVX-512, AVX2 and the portable kernels.</summary>
-    public static KernelPath[] Paths =>
-    [
-        new("AVX-512", 512, Vector512.IsHardwareAccelerated ? () => MatMul.Use512 = true : null),
-        new("AVX2", 256, Vector256.IsHardwareAccelerated ? () => MatMul.Use512 = false : null),
-        new("Vector<T>", 256, null),
-    ];
-
     /// <summary>Back to what the machine would choose.</summary>
-    public void Leave() => MatMul.Use512 = _wide;
+    public void Leave() => MatMul.Width = _width;
 
     /// <summary>PyTorch on what its script knows by this name.</summary>
     public Contestant AskTorch(string what) => new(

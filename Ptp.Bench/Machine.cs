@@ -185,14 +185,16 @@ internal static unsafe partial class Machine
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static float SumOf(float* x, nint length)
     {
-        const int ahead = 1024;
+        const int near = 256; // floats: to the first cache in time, and further ahead to the second, which waits for more lines at once
+        const int far = 4096;
         var i = (nint)0;
         Vector512<float> a = default, b = default, c = default, d = default, e = default, f = default, g = default, h = default;
         for (; i + 128 <= length; i += 128)
         {
             for (var line = 0; Sse.IsSupported && line < 128; line += 16)
             {
-                Sse.Prefetch0(x + i + ahead + line); // past the end it is ignored
+                Sse.Prefetch1(x + i + far + line); // past the end it is ignored
+                Sse.Prefetch0(x + i + near + line);
             }
 
             a += Vector512.Load(x + i);

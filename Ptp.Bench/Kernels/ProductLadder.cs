@@ -44,6 +44,9 @@ public class ProductLadder : IDisposable
     public void PackedOnTheFly() => _rungs!.PackedOnTheFly();
 
     [Benchmark]
+    public void PackedPortable() => _rungs!.PackedPortable();
+
+    [Benchmark]
     public void Packed256() => _rungs!.Packed256();
 
     [Benchmark(Baseline = true)]

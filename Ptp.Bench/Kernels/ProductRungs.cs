@@ -11,7 +11,7 @@ namespace Ptp.Bench.Kernels;
 /// <summary>One product by every rung.</summary>
 internal sealed class ProductRungs : IDisposable
 {
-    private readonly bool _wide = MatMul.Use512;
+    private readonly VectorWidth _width = MatMul.Width;
     private readonly CpuBackend _backend = new();
     private readonly Tensor _x;
     private readonly Tensor _w;
@@ -47,6 +47,7 @@ internal sealed class ProductRungs : IDisposable
         ("TensorPrimitives.Dot", Dots),
         ("TensorPrimitives.MultiplyAdd", MultiplyAdds),
         ("packed on the fly", PackedOnTheFly),
+        ("packed before, Vector<T>", PackedPortable),
         ("packed before, 256-bit", Packed256),
         ("packed before, widest", PackedWidest),
     ];
@@ -128,20 +129,24 @@ internal sealed class ProductRungs : IDisposable
     }
 
     /// <summary>Register tiles of 6 x 16.</summary>
-    public void Packed256()
-    {
-        MatMul.Use512 = false;
-        _backend.MatMul(_x, _packed, false, Y);
-        MatMul.Use512 = _wide;
-    }
+    public void Packed256() => At(VectorWidth.V256);
+
+    /// <summary>The same of Vector of T, for machines without intrinsics of ours.</summary>
+    public void PackedPortable() => At(VectorWidth.Portable);
 
     /// <summary>What the library runs.</summary>
     public void PackedWidest() => _backend.MatMul(_x, _packed, false, Y);
 
+    private void At(VectorWidth width)
+    {
+        MatMul.Width = VectorWidths.Here.Contains(width) ? width : _width;
+        _backend.MatMul(_x, _packed, false, Y);
+        MatMul.Width = _width;
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
-        MatMul.Use512 = _wide;
         _backend.Dispose();
     }
 }

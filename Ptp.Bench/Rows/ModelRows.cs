@@ -1,6 +1,6 @@
 // Whole models: a prompt of 512 tokens and plain decoding of llama2.c's shapes in every number format, and what a call of eight rows
 // costs beside one of a single row. The peer is llama.cpp on the same random weights. Floors: every weight read once per call, or all
-// operations at the FMA peak. Refuses: nothing; a format without kernels of ours is null.
+// operations at the FMA peak. Refuses: nothing.
 
 using System.Diagnostics;
 using Ptp.Bench.Peers;
@@ -8,6 +8,7 @@ using Ptp.Core.Decoding;
 using Ptp.Core.Formats;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
+using Ptp.Core.Tensors;
 using Ptp.Core.Text;
 using Ptp.Core.Training;
 using Ptp.Reference.Commands;
@@ -22,7 +23,7 @@ internal static class ModelRows
     [
         new("F32", GgufType.F32, 4, _ => { }),
         new("BF16", GgufType.BF16, 2, model => Array.ForEach(model.Parameters.ToArray(), Replay.Shorten)),
-        new("int8", GgufType.Q8_0, 1.0625, null),
+        new("int8", GgufType.Q8_0, 1 + 4.0 / 64, model => model.StoreWeights(WeightFormat.Int8)),
     ];
 
     /// <summary>Prompt and decoding of every shape in every format, and calls of the largest.</summary>
@@ -35,9 +36,8 @@ internal static class ModelRows
             using var files = new GgufFiles(bench, name, model);
             foreach (var format in s_formats)
             {
-                format.Prepare?.Invoke(model);
-                var ours = format.Prepare is null ? null : model;
-                foreach (var row in Decoding(bench, name, format, ours, files).Concat(name == names[^1] ? Calls(bench, name, format, ours, files) : []))
+                format.Prepare(model);
+                foreach (var row in Decoding(bench, name, format, model, files).Concat(name == names[^1] ? Calls(bench, name, format, model, files) : []))
                 {
                     yield return row;
                 }
@@ -56,18 +56,14 @@ internal static class ModelRows
     }
 
     /// <summary>Time of a call of eight rows in calls of one row.</summary>
-    private static IEnumerable<Row> Calls(Bench bench, string name, Format format, Transformer? model, GgufFiles files)
+    private static IEnumerable<Row> Calls(Bench bench, string name, Format format, Transformer model, GgufFiles files)
     {
         var context = bench.Plan.Of(16, 256, 256);
         var (mine, theirs) = (new List<double>(), new List<double>());
         for (var round = 0; round < bench.Plan.LongRounds; round++)
         {
-            if (model is not null)
-            {
-                var costs = CallCosts.Measure(model, [1, 8], [context], bench.Plan.Rounds, bench.Plan.Slice);
-                mine.Add(costs.Milliseconds(8, context) / costs.Milliseconds(1, context));
-            }
-
+            var costs = CallCosts.Measure(model, [1, 8], [context], bench.Plan.Rounds, bench.Plan.Slice);
+            mine.Add(costs.Milliseconds(8, context) / costs.Milliseconds(1, context));
             if (bench.Llama is { } llama)
             {
                 Thread.Sleep(bench.Plan.Pause);
@@ -81,43 +77,35 @@ internal static class ModelRows
         yield return row with { Floor = 1, ShareOfFloor = 1 / row.Ours };
     }
 
-    private static IEnumerable<Row> Decoding(Bench bench, string name, Format format, Transformer? model, GgufFiles files)
+    private static IEnumerable<Row> Decoding(Bench bench, string name, Format format, Transformer model, GgufFiles files)
     {
         var (prompt, text) = bench.Plan.Of((16, 8), (512, 32), (512, 128));
         var config = Shapes.Named(name);
         var weights = (double)Shapes.ReadWeights(config);
         var random = new RandomStream(1, "bench");
         int[] ids = [.. Enumerable.Range(0, prompt).Select(_ => random.NextInt(config.VocabularySize))];
-        var session = model is null ? null : new ModelSession(model, SamplingOptions.Greedy, InverseCdf.Instance);
-        var decoder = model is null ? null : Plain(model);
+        var session = new ModelSession(model, SamplingOptions.Greedy, InverseCdf.Instance);
+        var decoder = Plain(model);
         (double Prompt, double Text) Ours()
         {
             var start = Stopwatch.GetTimestamp();
-            session!.Start(ids);
+            session.Start(ids);
             session.Verify([ids[^1]]);
             var middle = Stopwatch.GetTimestamp();
-            Text(decoder!, text);
+            Text(decoder, text);
             return (prompt / Stopwatch.GetElapsedTime(start, middle).TotalSeconds, text / Stopwatch.GetElapsedTime(middle).TotalSeconds);
         }
 
-        if (model is not null)
-        {
-            Ours(); // compiles and packs
-        }
-
+        Ours(); // compiles and packs
         var (floors, mine, theirs) = (Lists(), Lists(), Lists());
         for (var round = 0; round < bench.Plan.LongRounds; round++)
         {
             // The head is computed for the last row of a prompt only.
             floors.Prompt.Add(1e9 * bench.Peak() / (2 * (weights - (double)config.VocabularySize * config.HiddenSize)));
             floors.Text.Add(1e9 * bench.Stream((long)(format.Bytes * weights)) / (format.Bytes * weights));
-            if (model is not null)
-            {
-                var (pp, tg) = Ours();
-                mine.Prompt.Add(pp);
-                mine.Text.Add(tg);
-            }
-
+            var (promptRate, textRate) = Ours();
+            mine.Prompt.Add(promptRate);
+            mine.Text.Add(textRate);
             if (bench.Llama is { } llama)
             {
                 Thread.Sleep(bench.Plan.Pause);
@@ -144,8 +132,8 @@ internal static class ModelRows
     /// <param name="Name">As printed.</param>
     /// <param name="Peer">The peer's nearest format.</param>
     /// <param name="Bytes">Per weight, scales included.</param>
-    /// <param name="Prepare">Brings a model to it; null where there are no kernels of ours.</param>
-    private sealed record Format(string Name, GgufType Peer, double Bytes, Action<Transformer>? Prepare);
+    /// <param name="Prepare">Brings a model to it, from the format before.</param>
+    private sealed record Format(string Name, GgufType Peer, double Bytes, Action<Transformer> Prepare);
 
     /// <summary>The weights as GGUF files for the peer, as long as they are needed.</summary>
     private sealed class GgufFiles : IDisposable

@@ -3,6 +3,7 @@
 // Refuses: peers that compute something else; the first results are compared. Packing of weights is not timed, of gradients it is.
 
 using Ptp.Bench.Peers;
+using Ptp.Core.Cpu;
 using Ptp.Core.Tensors;
 
 namespace Ptp.Bench.Rows;
@@ -88,7 +89,7 @@ internal static unsafe class ProductRows
         return OnPaths(bench, $"training dX {r} x {k} x {n}", 2e-9 * r * k * n, () =>
         {
             var packed = bench.Backend.Pack(w, true, null);
-            return () => bench.Backend.MatMulBackwardInput(dY, packed, dX);
+            return () => bench.Backend.MatMulBackwardInput(dY, packed, false, dX);
         }, [bench.AskBlas(b => b.Multiply(dY.Pointer, false, w.Pointer, false, dX.Pointer, r, k, n)), bench.AskTorch($"input_gradient {r} {k} {n}")])
             .Concat(OnPaths(bench, $"training dW {r} x {k} x {n}", 2e-9 * r * k * n, () => () => bench.Backend.MatMulBackwardWeight(dY, x, dW),
                 [bench.AskBlas(b => b.Multiply(dY.Pointer, true, x.Pointer, false, dW.Pointer, n, k, r)), bench.AskTorch($"weight_gradient {r} {k} {n}")]));
@@ -97,17 +98,17 @@ internal static unsafe class ProductRows
     /// <summary>The first path meets all peers, the others the first peer.</summary>
     private static IEnumerable<Row> OnPaths(Bench bench, string name, double work, Func<Action> body, Contestant[] peers)
     {
-        foreach (var path in Bench.Paths)
+        foreach (var path in KernelPath.All)
         {
-            if (path.Enter is null)
+            if (!path.IsHere)
             {
                 yield return new Row(Squares, $"{name}, {path.Name}", null, Unit.Gigaflops, peers[0].Name);
                 continue;
             }
 
-            path.Enter();
+            MatMul.Width = path.Width;
             var run = body();
-            var isFirst = path == Bench.Paths.First(p => p.Enter is not null);
+            var isFirst = path == KernelPath.All.First(p => p.IsHere);
             foreach (var row in Contest.Run(bench.Plan, Squares, $"{name}, {path.Name}", Unit.Gigaflops, work,
                 s => Clock.Time(run, s), isFirst ? peers : peers[..1], () => bench.Peak(path.Bits)))
             {
