@@ -55,7 +55,7 @@ internal static class TripDrafts
     {
         session.Start(prompt);
         drafter.Start(prompt);
-        return drafter.Propose(session, u, 0, drafter.Slots).Tokens;
+        return drafter.Propose(session, u, 0, drafter.Slots).Tokens.ToArray();
     }
 
     private static int[] Sampled(Inversion inversion, int[] prompt, Auxiliaries u, SlotModel ptp)

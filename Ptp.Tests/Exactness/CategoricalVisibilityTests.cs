@@ -95,7 +95,7 @@ public sealed class CategoricalVisibilityTests : IDisposable
         }
 
         var positions = Enumerable.Range(0, rows + slots).Select(row => row < rows ? row : row - 1 + ptp.Shift).ToArray();
-        var hidden = ptp.Network.Blocks(tape, x, new CallRows(positions, visibility, GateStart: rows), ptp.Lora);
+        var hidden = ptp.Network.Blocks(tape, x, new CallRows(positions, visibility, gateStart: rows), ptp.Lora);
         var logits = ptp.Network.Logits(tape, hidden).Value;
         var first = rows - ptp.Shift; // unmoved slots predict t_0 themselves
         return [.. Enumerable.Range(first, rows + slots - first).Select(row => logits.Row(row).ToArray())];
