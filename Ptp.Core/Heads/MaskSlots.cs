@@ -8,7 +8,6 @@ using Ptp.Core.Decoding;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Tensors;
-using Ptp.Core.Training;
 
 namespace Ptp.Core.Heads;
 

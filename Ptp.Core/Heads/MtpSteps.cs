@@ -3,7 +3,6 @@
 //   n + m - k - 1, which exists (< n) for k >= m: the law behind depth m is module m's row n - 1
 // A module's call runs the rows it lags behind the text and its rows of the drafted path. Refuses: depths out of turn.
 
-using Ptp.Core.Autograd;
 using Ptp.Core.Decoding;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;

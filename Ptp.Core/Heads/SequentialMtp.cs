@@ -3,10 +3,7 @@
 // h^0 is the base's last state before its final norm; table and output head are the base's. Refuses: training the base along.
 
 using Ptp.Core.Autograd;
-using Ptp.Core.Decoding;
 using Ptp.Core.Model;
-using Ptp.Core.Paper;
-using Ptp.Core.Tensors;
 
 namespace Ptp.Core.Heads;
 

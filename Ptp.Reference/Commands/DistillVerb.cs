@@ -4,7 +4,6 @@
 
 using System.CommandLine;
 using System.Text.Json.Nodes;
-using Ptp.Core;
 using Ptp.Core.Decoding;
 using Ptp.Core.Formats;
 using Ptp.Core.Heads;

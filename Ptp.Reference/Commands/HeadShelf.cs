@@ -3,7 +3,6 @@
 // Refuses: heads of another base.
 
 using Ptp.Core.Decoding;
-using Ptp.Core.Formats;
 using Ptp.Core.Heads;
 using Ptp.Core.Paper;
 using Ptp.Core.Training;

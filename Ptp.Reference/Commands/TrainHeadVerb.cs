@@ -4,7 +4,6 @@
 
 using System.CommandLine;
 using System.Text.Json.Nodes;
-using Ptp.Core;
 using Ptp.Core.Heads;
 using Ptp.Core.Training;
 using static System.FormattableString;

@@ -7,7 +7,6 @@ using Ptp.Core.Cpu;
 using Ptp.Core.Heads;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
-using Ptp.Core.Tensors;
 using Ptp.Core.Training;
 using Ptp.Reference.Commands;
 using Xunit;

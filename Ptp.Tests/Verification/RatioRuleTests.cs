@@ -115,7 +115,13 @@ public sealed class RatioRuleTests
             laws.Start(law, default);
             var trial = new Trial
             {
-                Token = draft ?? picked, Law = law, Picked = picked, U = u.At(g, 0), Confidence = 1, Dice = dice, Rest = laws.Rest,
+                Token = draft ?? picked,
+                Law = law,
+                Picked = picked,
+                U = u.At(g, 0),
+                Confidence = 1,
+                Dice = dice,
+                Rest = laws.Rest,
             };
             counts[rule.Accepts(trial) || !laws.Refuse(trial.Token) ? trial.Token : rule.Replacement(trial)]++;
         }
