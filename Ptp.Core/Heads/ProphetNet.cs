@@ -1,7 +1,7 @@
 // ProphetNet's n-stream prediction (Qi et al. 2020, arXiv 2001.04063), decoder-only, with the base as its main stream.
 //   stream s at row i: input a learned vector and the TARGET's position i + 1, sees the main stream's rows <= i - s and itself alone
 // All streams share the base's weights (and one gated LoRA, as the base is frozen). Drafting with them is our extension: ProphetNet's
-// own inference is autoregressive and leaves streams out. Refuses: the encoder, for which see EncoderDecoderProphetNet.
+// own inference is autoregressive and leaves streams out. Refuses: the encoder.
 
 using Ptp.Core.Model;
 

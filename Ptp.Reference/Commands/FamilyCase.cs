@@ -4,6 +4,7 @@
 
 using Ptp.Core.Decoding;
 using Ptp.Core.Decoding.Drafters;
+using Ptp.Core.Heads;
 using Ptp.Core.Paper;
 
 namespace Ptp.Reference.Commands;
@@ -76,6 +77,20 @@ public static class FamilyCase
             FamilyKind.ModelTree => Small(drawn, random, law, [.. Enumerable.Range(0, 1 + random.NextInt(4)).Select(_ => 1 + random.NextInt(3))], draws: true),
             _ => new ChainTree(drawn.Drafter(DrafterKind.Gated)),
         };
+    }
+
+    /// <summary>The path-exact system that a soak gives to the case, by its seed: every drafter, and every head in three shapes.</summary>
+    public static (string Name, IDecoder Decoder) Any(ExactnessCase drawn)
+    {
+        var kinds = Enum.GetValues<FamilyKind>();
+        var (turn, heads) = ((int)(drawn.Seed % (ulong)(kinds.Length + 3 * DraftHeads.Names.Count)), DraftHeads.Names);
+        if (turn < kinds.Length)
+        {
+            return ($"{kinds[turn]}", drawn.Speculative(Drafter(drawn, kinds[turn])));
+        }
+
+        var (head, shape) = Math.DivRem(turn - kinds.Length, 3);
+        return (heads[head], HeadCase.Decoder(drawn, heads[head], shape));
     }
 
     private static AutomatonOptions Options(RandomStream random) =>
