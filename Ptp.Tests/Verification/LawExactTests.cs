@@ -20,10 +20,10 @@ public sealed class LawExactTests : IDisposable
     public static TheoryData<string> Drafters =>
         ["chain", "siblings 2", "siblings 3", "by u", "lookup", "jacobi", "recycling", "lookahead", "automaton over chain"];
 
-    // 8 languages each: about 40,000 texts decoded.
+    // 8 languages each, 4 where siblings make many ways: about 40,000 texts decoded.
     [Theory]
     [MemberData(nameof(Drafters))]
-    public void Every_text_has_its_own_probability(string drafter) => Cases.RunSeeds(8, seed =>
+    public void Every_text_has_its_own_probability(string drafter) => Cases.RunSeeds(drafter.StartsWith("siblings", StringComparison.Ordinal) ? 4 : 8, seed =>
     {
         var language = new LawEnumeration(_backend, (ulong)seed);
         Assert.InRange(language.Error(() => Drafter(language, drafter), () => RatioRule.Instance), 0, Rounding);
@@ -38,17 +38,17 @@ public sealed class LawExactTests : IDisposable
     });
 
     // Controls: each flaw shifts a text's probability by far more than rounding does. Where only one token has p > q, as in about half of
-    // these languages of three tokens, what happens to q does not matter, so not each of the twelve shows it.
+    // these languages of three tokens, what happens to q does not matter, so not each of them shows it.
     [Theory]
-    [InlineData(SiblingFlaw.SiblingKept, "siblings 2", 4)]
-    [InlineData(SiblingFlaw.ProposalNotRenormalised, "siblings 2", 4)]
-    [InlineData(SiblingFlaw.RestNotRenormalised, "chain", 12)]
-    [InlineData(SiblingFlaw.RestIsTheLaw, "chain", 12)]
-    [InlineData(SiblingFlaw.DrawReused, "chain", 9)]
-    public void Control_each_flaw_loses_the_law(SiblingFlaw flaw, string drafter, int atLeast)
+    [InlineData(SiblingFlaw.SiblingKept, "siblings 2", 6, 2)]
+    [InlineData(SiblingFlaw.ProposalNotRenormalised, "siblings 2", 6, 2)]
+    [InlineData(SiblingFlaw.RestNotRenormalised, "chain", 12, 12)]
+    [InlineData(SiblingFlaw.RestIsTheLaw, "chain", 12, 12)]
+    [InlineData(SiblingFlaw.DrawReused, "chain", 12, 9)]
+    public void Control_each_flaw_loses_the_law(SiblingFlaw flaw, string drafter, int languages, int atLeast)
     {
         var caught = new List<double>();
-        Cases.RunSeeds(12, seed =>
+        Cases.RunSeeds(languages, seed =>
         {
             var language = new LawEnumeration(_backend, (ulong)seed);
             caught.Add(language.Error(() => Drafter(language, drafter), () => new FlawedSiblings(flaw)));
