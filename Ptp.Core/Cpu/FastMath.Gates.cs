@@ -65,10 +65,13 @@ public static partial class FastMath
         var d = one + scale + fraction;
         var r = Avx512F.IsSupported ? Avx512F.Reciprocal14(d) : one / d;
         var q = y * r;
-        // The larger power of two first: its product is exact and takes away most of y.
-        var residual = Vector512.FusedMultiplyAdd(-q, Vector512.MaxNative(scale, one), y);
-        residual = Vector512.FusedMultiplyAdd(-q, Vector512.MinNative(scale, one), residual);
+        // y - q d without rounding: the larger of 1 and c takes away more than half of y, 1 + 1 if they are equal.
+        var isOne = Vector512.Equals(scale, one);
+        var large = Vector512.ConditionalSelect(isOne, one + one, Vector512.MaxNative(scale, one));
+        var small = Vector512.ConditionalSelect(isOne, Vector512<float>.Zero, Vector512.MinNative(scale, one));
+        var residual = Vector512.FusedMultiplyAdd(-q, large, y);
         residual = Vector512.FusedMultiplyAdd(-q, fraction, residual);
+        residual = Vector512.FusedMultiplyAdd(-q, small, residual);
         return Vector512.FusedMultiplyAdd(residual, r, q);
     }
 
@@ -81,10 +84,13 @@ public static partial class FastMath
         var d = one + scale + fraction;
         var r = Avx512F.VL.IsSupported ? Avx512F.VL.Reciprocal14(d) : one / d;
         var q = y * r;
-        // The larger power of two first: its product is exact and takes away most of y.
-        var residual = Vector256.FusedMultiplyAdd(-q, Vector256.MaxNative(scale, one), y);
-        residual = Vector256.FusedMultiplyAdd(-q, Vector256.MinNative(scale, one), residual);
+        // y - q d without rounding: the larger of 1 and c takes away more than half of y, 1 + 1 if they are equal.
+        var isOne = Vector256.Equals(scale, one);
+        var large = Vector256.ConditionalSelect(isOne, one + one, Vector256.MaxNative(scale, one));
+        var small = Vector256.ConditionalSelect(isOne, Vector256<float>.Zero, Vector256.MinNative(scale, one));
+        var residual = Vector256.FusedMultiplyAdd(-q, large, y);
         residual = Vector256.FusedMultiplyAdd(-q, fraction, residual);
+        residual = Vector256.FusedMultiplyAdd(-q, small, residual);
         return Vector256.FusedMultiplyAdd(residual, r, q);
     }
 
