@@ -7,7 +7,7 @@ using Ptp.Core.Tensors;
 namespace Ptp.Core.Autograd;
 
 /// <summary>One pass over a backend, in memory that Reset takes back.</summary>
-public sealed class Tape(IBackend backend)
+public sealed partial class Tape(IBackend backend)
 {
     private readonly Arena _arena = new(backend);
     private readonly List<Action> _backward = [];
