@@ -51,9 +51,9 @@ internal static class DeviceMath
     /// <summary>log(x) of a normal number: x = 2^n m with m in [0.71, 1.42), log x = n ln 2 + 2 artanh((m - 1) / (m + 1)).</summary>
     public static float Log(float x)
     {
-        var bits = Interop.FloatAsInt(x);
+        var bits = (int)Interop.FloatAsInt(x);
         var n = (bits - 0x3f3504f3) >> 23; // the exponent, counted from the root of one half
-        var m = Interop.IntAsFloat(bits - (n << 23));
+        var m = Interop.IntAsFloat((uint)(bits - (n << 23)));
         var s = (m - 1f) / (m + 1f);
         var square = s * s;
         var series = Fma(square, 1f / 9f, 1f / 7f);

@@ -22,7 +22,7 @@ internal static class FlowGens
     private static readonly ConditionerSize s_size = new(Hidden: 10, Blocks: 1, Deviation: 0.3);
     private static readonly MonotoneMap s_spline = MonotoneMap.Spline(5, 3);
     private static readonly MonotoneMap s_unitSpline = MonotoneMap.UnitSpline(4);
-    private static readonly MonotoneMap s_unitLinear = MonotoneMap.UnitLinear(6);
+    private static readonly MonotoneMap s_unitLinear = MonotoneMap.UnitLinear(7);
 
     /// <summary>Every kind: 20 with the compositions.</summary>
     public static FlowKind[] Kinds { get; } =

@@ -176,9 +176,9 @@ public readonly struct MonotoneMap
         }
 
         var back = Apply<T, TMath, TNumbers>(x, p); // the number that f maps to x, and -log f' there
-        var bend = ForwardGradient<T, TMath, TNumbers, Nowhere<T>>(back.Value, p, T.Zero, -dLogSlope, default);
+        var bend = ForwardGradient<T, TMath, TNumbers, TSums>(back.Value, p, T.Zero, -dLogSlope, dP);
         var dX = (dValue + bend) * default(TMath).Exp(back.LogSlope);
-        ForwardGradient<T, TMath, TNumbers, TSums>(back.Value, p, -dX, -dLogSlope, dP);
+        ForwardGradient<T, TMath, TNumbers, TSums>(back.Value, p, -dX, T.Zero, dP);
         return dX;
     }
 
@@ -236,14 +236,5 @@ public readonly struct MonotoneMap
     {
         Guard.Require(bins is >= 2 and <= 256, "Make a map of bins", $"{bins} bins", "2 to 256", "8 to 32 suit most data.");
         return bins;
-    }
-
-    /// <summary>A gradient that nobody asked for.</summary>
-    private readonly struct Nowhere<T> : ISums<T>
-    {
-        public void Add(int index, T value)
-        {
-            // Only dX is wanted.
-        }
     }
 }
