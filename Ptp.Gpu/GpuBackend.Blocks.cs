@@ -107,7 +107,7 @@ public sealed partial class GpuBackend
     }
 
     /// <inheritdoc/>
-    public void SwiGluBackward(Tensor gate, Tensor up, Tensor dY, Tensor dGate, Tensor dUp)
+    public void SwiGluBackward(Tensor gate, Tensor up, Tensor dY, bool accumulate, Tensor dGate, Tensor dUp)
     {
         Same(gate, up);
         Same(gate, dY);
@@ -120,6 +120,7 @@ public sealed partial class GpuBackend
             DY = View(dY),
             DA = View(dGate),
             DB = View(dUp),
+            Keep = accumulate ? 1f : 0f,
         });
     }
 

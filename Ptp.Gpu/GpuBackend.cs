@@ -94,8 +94,10 @@ public sealed partial class GpuBackend : IBackend
     }
 
     /// <inheritdoc/>
-    public PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse)
+    public PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse, WeightFormat format = WeightFormat.Exact)
     {
+        Guard.Require(format == WeightFormat.Exact, "Store weights on a device", $"{format}", "exact weights",
+            "Run on the CPU for weights of bytes.");
         var (outputs, inputs) = transposed ? (weight.Columns, weight.Rows) : (weight.Rows, weight.Columns);
         var packed = reuse as GpuPackedMatrix;
         if (packed is null || packed.Outputs != outputs || packed.Inputs != inputs || !Owns(packed.Weight))
@@ -142,8 +144,8 @@ public sealed partial class GpuBackend : IBackend
     }
 
     /// <inheritdoc/>
-    public void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, Tensor dX) =>
-        MatMul(dY, transposedWeight, true, dX);
+    public void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, bool accumulate, Tensor dX) =>
+        MatMul(dY, transposedWeight, accumulate, dX);
 
     /// <inheritdoc/>
     public void MatMulBackwardWeight(Tensor dY, Tensor x, Tensor dW)

@@ -7,17 +7,44 @@ using Ptp.Core.Tensors;
 namespace Ptp.Core.Autograd;
 
 /// <summary>A value of one pass; <see cref="Gradient"/> is null where no gradient flows.</summary>
-public sealed class Variable(Tensor value, Tensor? gradient)
+/// <remarks>One that a <see cref="Tape"/> made is the tape's: after its Reset the same object stands for another value.</remarks>
+public sealed class Variable
 {
+    private readonly Tape? _tape;
+
+    /// <summary>A value that no tape made.</summary>
+    public Variable(Tensor value, Tensor? gradient) => (Value, Gradient) = (value, gradient);
+
+    internal Variable(Tape tape)
+        : this(null!, null) => _tape = tape;
+
     /// <summary>The number itself, [R, C].</summary>
-    public Tensor Value { get; } = value;
+    public Tensor Value { get; private set; }
 
     /// <summary>d loss / d value, [R, C], or null.</summary>
-    public Tensor? Gradient { get; internal set; } = gradient;
+    public Tensor? Gradient { get; internal set; }
 
     /// <summary>Rows [start, start + count) of value and gradient, shared.</summary>
-    public Variable Slice(int start, int count) =>
-        new(Value.Slice(start, count), Gradient?.Slice(start, count));
+    public Variable Slice(int start, int count)
+    {
+        if (start == 0 && count == Value.Rows)
+        {
+            return this;
+        }
+
+        // What is written to a part is added to the whole, so the whole must hold something first.
+        var (value, gradient) = (Value.Slice(start, count), Gradient is null ? null : (_tape?.Whole(this) ?? Gradient).Slice(start, count));
+        return _tape?.Make(value, gradient, unwritten: false) ?? new Variable(value, gradient);
+    }
+
+    /// <summary>True while nothing was written to the gradient, whose memory then holds anything.</summary>
+    internal bool Unwritten { get; set; }
+
+    internal Variable Set(Tensor value, Tensor? gradient, bool unwritten)
+    {
+        (Value, Gradient, Unwritten) = (value, gradient, unwritten);
+        return this;
+    }
 }
 
 /// <summary>A learned tensor.</summary>
@@ -52,6 +79,9 @@ public sealed class Parameter
     /// <summary>The weights, [N, K].</summary>
     public Tensor Value { get; }
 
+    /// <summary>How products of inference store it.</summary>
+    public WeightFormat Format { get; private set; }
+
     /// <summary>Accumulated gradient, or null while frozen.</summary>
     public Tensor? Gradient { get; private set; }
 
@@ -59,15 +89,28 @@ public sealed class Parameter
     public int[] StoredShape => IsVector ? [Value.Columns] : [Value.Rows, Value.Columns];
 
     /// <summary>Starts (or stops) collecting gradients.</summary>
-    public void SetTrainable(bool trainable) =>
+    public void SetTrainable(bool trainable)
+    {
+        Guard.Require(!trainable || Format == WeightFormat.Exact, "Train a weight", $"{Name}, stored as {Format}", "an exact weight",
+            "Load the model without another storage of weights.");
         Gradient = trainable ? Gradient ?? Backend.Allocate(Value.Rows, Value.Columns) : null;
+    }
+
+    /// <summary>Stores the weight otherwise for products from now on; a trainable one stays exact.</summary>
+    public void Store(WeightFormat format)
+    {
+        Guard.Require(format == WeightFormat.Exact || Gradient is null, "Store a weight for inference", $"{Name}, which is being trained",
+            "a frozen weight", "Stop its training first.");
+        Format = format;
+        Changed();
+    }
 
     /// <summary>W packed for x W^T.</summary>
     public PackedMatrix Packed()
     {
         if (!_forwardFresh)
         {
-            _forward = Backend.Pack(Value, false, _forward);
+            _forward = Backend.Pack(Value, false, _forward, Format);
             _forwardFresh = true;
         }
 

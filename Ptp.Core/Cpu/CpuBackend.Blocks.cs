@@ -82,7 +82,7 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <inheritdoc/>
-    public void SwiGluBackward(Tensor gate, Tensor up, Tensor dY, Tensor dGate, Tensor dUp)
+    public void SwiGluBackward(Tensor gate, Tensor up, Tensor dY, bool accumulate, Tensor dGate, Tensor dUp)
     {
         Same(gate, up);
         Same(gate, dY);
@@ -96,6 +96,7 @@ public sealed unsafe partial class CpuBackend
             DA = dGate.Pointer,
             DB = dUp.Pointer,
             Length = gate.Length,
+            Accumulate = accumulate,
         };
         RowKernels.SwiGluBackward(&job, _pool);
     }
@@ -177,17 +178,12 @@ public sealed unsafe partial class CpuBackend
     /// <summary>Runs a loss and adds its rows in order.</summary>
     private double Loss(delegate*<RowKernels.Loss*, CpuPool, void> kernel, RowKernels.Loss job)
     {
-        var losses = new double[job.Rows];
-        fixed (double* loss = losses)
-        {
-            job.Losses = loss;
-            kernel(&job, _pool);
-        }
-
+        job.Losses = (double*)Scratch.Second(2 * job.Rows); // the kernels' own scratch is the first
+        kernel(&job, _pool);
         var sum = 0.0;
-        foreach (var loss in losses)
+        for (var row = 0; row < job.Rows; row++)
         {
-            sum += loss;
+            sum += job.Losses[row];
         }
 
         return sum;

@@ -13,7 +13,7 @@ public sealed unsafe partial class CpuBackend : IBackend
 {
     private readonly CpuPool _pool;
     private readonly Lock _scratchGate = new();
-    private Tensor? _panels;
+    private PanelMemory? _panels;
 
     /// <summary>A backend with <paramref name="threads"/> threads; 0 = all cores, or PTP_THREADS.</summary>
     public CpuBackend(int threads = 0)
@@ -26,7 +26,7 @@ public sealed unsafe partial class CpuBackend : IBackend
         }
 
         _pool = new CpuPool(threads);
-        Name = $"CPU, {(Cpu.MatMul.Use512 ? "512" : "256")}-bit vectors, {threads} thread{(threads == 1 ? "" : "s")}";
+        Name = $"CPU, {Cpu.MatMul.Width.Describe()}, {threads} thread{(threads == 1 ? "" : "s")}";
     }
 
     /// <inheritdoc/>
@@ -93,13 +93,14 @@ public sealed unsafe partial class CpuBackend : IBackend
     }
 
     /// <inheritdoc/>
-    public PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse)
+    public PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse, WeightFormat format = WeightFormat.Exact)
     {
         var (outputs, inputs) = transposed ? (weight.Columns, weight.Rows) : (weight.Rows, weight.Columns);
         var packed = reuse as CpuPackedMatrix;
-        if (packed is null || packed.Outputs != outputs || packed.Inputs != inputs || packed.Transposed != transposed)
+        if (packed is null || packed.Outputs != outputs || packed.Inputs != inputs || packed.Transposed != transposed
+            || packed.Format != format)
         {
-            packed = new CpuPackedMatrix(this, outputs, inputs, transposed);
+            packed = new CpuPackedMatrix(outputs, inputs, transposed, format);
         }
 
         packed.Fill(weight, _pool);
@@ -112,14 +113,23 @@ public sealed unsafe partial class CpuBackend : IBackend
         var w = (CpuPackedMatrix)weight;
         Shape(x, y.Rows, w.Inputs);
         Shape(y, x.Rows, w.Outputs);
-        var panels = w.Panels(x.Rows, _pool, out var half);
-        Cpu.MatMul.Multiply(
-            x.Pointer, w.Inputs, 1, x.Rows, w.Inputs, panels.Pointer, w.Outputs, y.Pointer, accumulate, _pool, half);
+        var panels = w.Panels(x.Rows, _pool, out var form);
+        if (form == PanelForm.Bytes)
+        {
+            Cpu.MatMul.MultiplyBytes(x.Pointer, x.Rows, w.Inputs, panels.Start, w.Outputs, y.Pointer, accumulate, _pool);
+        }
+        else
+        {
+            Cpu.MatMul.Multiply(
+                x.Pointer, w.Inputs, 1, x.Rows, w.Inputs, panels.Start, w.Outputs, y.Pointer, accumulate, _pool, form == PanelForm.Half);
+        }
+
+        GC.KeepAlive(weight); // its memory is not the collector's
     }
 
     /// <inheritdoc/>
-    public void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, Tensor dX) =>
-        MatMul(dY, transposedWeight, true, dX);
+    public void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, bool accumulate, Tensor dX) =>
+        MatMul(dY, transposedWeight, accumulate, dX);
 
     /// <inheritdoc/>
     public void MatMulBackwardWeight(Tensor dY, Tensor x, Tensor dW)
@@ -128,15 +138,15 @@ public sealed unsafe partial class CpuBackend : IBackend
         Same(dY.Rows, x.Rows);
         lock (_scratchGate)
         {
-            var length = Cpu.MatMul.PackedLength(x.Columns, x.Rows);
-            if (_panels is null || _panels.Length < length)
+            var bytes = Cpu.MatMul.PanelBytes(PanelForm.Full, x.Columns, x.Rows);
+            if (_panels is null || _panels.Bytes < bytes)
             {
-                _panels = Allocate(1, length);
+                _panels = PanelMemory.Take(bytes);
             }
 
-            Cpu.MatMul.PackRows(x.Pointer, x.Rows, x.Columns, _panels.Pointer, _pool);
+            Cpu.MatMul.PackRows(x.Pointer, x.Rows, x.Columns, (float*)_panels.Start, _pool);
             Cpu.MatMul.Multiply(
-                dY.Pointer, 1, dY.Columns, dY.Columns, dY.Rows, _panels.Pointer, x.Columns, dW.Pointer, true, _pool);
+                dY.Pointer, 1, dY.Columns, dY.Columns, dY.Rows, _panels.Start, x.Columns, dW.Pointer, true, _pool);
         }
     }
 

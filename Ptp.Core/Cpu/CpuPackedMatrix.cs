@@ -1,20 +1,32 @@
 // A weight in panels of 32 outputs, [ceil(N / 32)][K][32]: one sequential stream per panel. Weights that are BF16 numbers, as those
 // of most files are, get panels of BF16 for calls of few rows, which are bound by reading; the bits of products stay the same.
-// Refuses: nothing. Forms are made when a call first needs them; the weight must not change in between without a new Fill.
+// Weights asked for as int8 get panels of bytes and scales (ByteWeights.cs). Refuses: nothing. Forms are made when first needed;
+// the weight must not change in between without a new Fill.
 
 using Ptp.Core.Tensors;
 
 namespace Ptp.Core.Cpu;
 
+/// <summary>How panels hold weights.</summary>
+internal enum PanelForm
+{
+    /// <summary>Floats.</summary>
+    Full,
+
+    /// <summary>BF16, two to a word; the same bits of every product.</summary>
+    Half,
+
+    /// <summary>Signed bytes with a scale for 64 of them.</summary>
+    Bytes,
+}
+
 /// <summary>The CPU's packed weight.</summary>
-internal sealed class CpuPackedMatrix(CpuBackend backend, int outputs, int inputs, bool transposed) : PackedMatrix
+internal sealed unsafe class CpuPackedMatrix(int outputs, int inputs, bool transposed, WeightFormat format) : PackedMatrix
 {
     private readonly Lock _gate = new();
+    private readonly PanelMemory?[] _panels = new PanelMemory?[3];
+    private readonly bool[] _fresh = new bool[3];
     private Tensor? _weight;
-    private Tensor? _full;
-    private Tensor? _half;
-    private volatile bool _fullFresh;
-    private volatile bool _halfFresh;
     private bool _isHalf;
 
     public override int Outputs => outputs;
@@ -24,61 +36,67 @@ internal sealed class CpuPackedMatrix(CpuBackend backend, int outputs, int input
     /// <summary>True for the backward product's form.</summary>
     public bool Transposed => transposed;
 
+    /// <summary>How the weights are stored.</summary>
+    public WeightFormat Format => format;
+
     /// <summary>Takes a new weight.</summary>
-    public unsafe void Fill(Tensor weight, CpuPool pool)
+    public void Fill(Tensor weight, CpuPool pool)
     {
-        (_weight, _fullFresh, _halfFresh) = (weight, false, false);
-        _isHalf = !transposed && MatMul.Use512 && HalfWeights.Hold(weight.Pointer, weight.Length);
-        if (!_isHalf)
+        _weight = weight;
+        Array.Clear(_fresh);
+        _isHalf = !transposed && MatMul.Width == VectorWidth.V512 && HalfWeights.Hold(weight.Pointer, weight.Length);
+        if (format == WeightFormat.Int8 || !_isHalf)
         {
-            Full(pool);
+            Panels(int.MaxValue, pool, out _);
         }
     }
 
     /// <summary>The panels for a call of so many rows.</summary>
-    public Tensor Panels(int rows, CpuPool pool, out bool half)
+    public PanelMemory Panels(int rows, CpuPool pool, out PanelForm form)
     {
-        half = _isHalf && rows <= MatMul.HalfRows && MatMul.Use512;
-        if (half ? _halfFresh : _fullFresh)
+        form = format == WeightFormat.Int8 && !transposed ? PanelForm.Bytes
+            : _isHalf && rows <= MatMul.HalfRows && MatMul.Width == VectorWidth.V512 ? PanelForm.Half
+            : PanelForm.Full;
+        var i = (int)form;
+        if (!Volatile.Read(ref _fresh[i]))
         {
-            return half ? _half! : _full!;
+            lock (_gate)
+            {
+                Make(form, pool);
+            }
         }
 
-        lock (_gate)
-        {
-            return half ? Half(pool) : Full(pool);
-        }
+        return _panels[i]!;
     }
 
-    private unsafe Tensor Full(CpuPool pool)
+    private void Make(PanelForm form, CpuPool pool)
     {
-        if (!_fullFresh)
+        var i = (int)form;
+        if (_fresh[i])
         {
-            _full ??= backend.Allocate(1, MatMul.PackedLength(outputs, inputs));
-            if (transposed)
-            {
-                MatMul.PackRows(_weight!.Pointer, inputs, outputs, _full.Pointer, pool);
-            }
-            else
-            {
-                MatMul.Pack(_weight!.Pointer, outputs, inputs, _full.Pointer, pool);
-            }
-
-            _fullFresh = true;
+            return;
         }
 
-        return _full!;
-    }
-
-    private unsafe Tensor Half(CpuPool pool)
-    {
-        if (!_halfFresh)
+        _panels[i] ??= PanelMemory.Take(MatMul.PanelBytes(form, outputs, inputs));
+        var weight = _weight!.Pointer;
+        var panels = _panels[i]!.Start;
+        switch (form)
         {
-            _half ??= backend.Allocate(1, MatMul.PackedLength(outputs, inputs) / 2);
-            MatMul.PackHalf(_weight!.Pointer, outputs, inputs, _half.Pointer, pool);
-            _halfFresh = true;
+            case PanelForm.Bytes: MatMul.PackBytes(weight, outputs, inputs, panels, pool); break;
+            case PanelForm.Half: MatMul.PackHalf(weight, outputs, inputs, panels, pool); break;
+            default:
+                if (transposed)
+                {
+                    MatMul.PackRows(weight, inputs, outputs, (float*)panels, pool);
+                }
+                else
+                {
+                    MatMul.Pack(weight, outputs, inputs, (float*)panels, pool);
+                }
+
+                break;
         }
 
-        return _half!;
+        Volatile.Write(ref _fresh[i], true);
     }
 }

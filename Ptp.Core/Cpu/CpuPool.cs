@@ -9,7 +9,7 @@ public sealed unsafe class CpuPool : IDisposable
 {
     private const int SpinRounds = 300; // about 20 us: longer than the gap between two kernels of a pass
     private readonly Thread[] _workers;
-    private readonly SemaphoreSlim[] _wake; // one per worker: with a shared one, a worker that parks again takes another's permit
+    private readonly AutoResetEvent[] _wake; // one per worker: with a shared one, a worker that parks again takes another's permit
     private readonly int[] _parked; // 1 = this worker waits for exactly one permit
     private readonly Lock _gate = new();
     private delegate*<void*, int, void> _body;
@@ -27,12 +27,12 @@ public sealed unsafe class CpuPool : IDisposable
             "Choose a thread count near the number of cores.");
         Threads = threads;
         _workers = new Thread[threads - 1];
-        _wake = new SemaphoreSlim[_workers.Length];
+        _wake = new AutoResetEvent[_workers.Length];
         _parked = new int[_workers.Length];
         for (var i = 0; i < _workers.Length; i++)
         {
             var worker = i;
-            _wake[i] = new SemaphoreSlim(0);
+            _wake[i] = new AutoResetEvent(false); // a SemaphoreSlim wakes later and allocates while it waits
             _workers[i] = new Thread(() => Work(worker)) { IsBackground = true, Name = $"ptp-cpu-{i + 1}" };
         }
 
@@ -116,7 +116,7 @@ public sealed unsafe class CpuPool : IDisposable
         {
             if (Volatile.Read(ref _parked[i]) != 0 && Interlocked.Exchange(ref _parked[i], 0) != 0)
             {
-                _wake[i].Release();
+                _wake[i].Set();
             }
         }
     }
@@ -160,7 +160,7 @@ public sealed unsafe class CpuPool : IDisposable
                 var changedItsMind = _generation != seen || _stop;
                 if (!changedItsMind || Interlocked.Exchange(ref _parked[worker], 0) == 0)
                 {
-                    _wake[worker].Wait();
+                    _wake[worker].WaitOne();
                 }
 
                 spins = 0;
@@ -186,11 +186,17 @@ internal static unsafe class Scratch
     [ThreadStatic]
     private static Tensors.CpuStorage? s_second;
 
+    [ThreadStatic]
+    private static Tensors.CpuStorage? s_third;
+
     /// <summary>At least <paramref name="length"/> floats, undefined content.</summary>
     public static float* First(int length) => Grow(ref s_first, length);
 
     /// <summary>A second buffer, independent of the first.</summary>
     public static float* Second(int length) => Grow(ref s_second, length);
+
+    /// <summary>A third one, which a caller fills for the tasks of its run.</summary>
+    public static float* Third(int length) => Grow(ref s_third, length);
 
     private static float* Grow(ref Tensors.CpuStorage? storage, int length)
     {

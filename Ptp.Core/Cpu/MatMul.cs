@@ -2,8 +2,6 @@
 // Panels hold floats or, without a change of bits, BF16 (Weights.cs). Blocked as 96 rows x 512 inner x 32 columns (A block in L2, A strip and tile in L1); split over rows and columns only.
 // Refuses: an unpacked right side. The instruction set is chosen in one place, below, and never changes a bit.
 
-using System.Runtime.Intrinsics;
-
 namespace Ptp.Core.Cpu;
 
 internal static unsafe partial class MatMul
@@ -17,13 +15,12 @@ internal static unsafe partial class MatMul
     private const int Panel = MatMulKernels.Panel;
     private const int MaxRows = MatMulKernels.MaxRows;
 
-    /// <summary>Chosen once: AVX-512 where the runtime has it; PTP_SIMD=256 forces the 256-bit tiles.</summary>
-    public static bool Use512 { get; set; } =
-        Vector512.IsHardwareAccelerated && Environment.GetEnvironmentVariable("PTP_SIMD") != "256";
+    /// <summary>The vectors of all products, chosen once; PTP_SIMD = 512, 256 or portable asks for others.</summary>
+    public static VectorWidth Width { get; set; } = VectorWidths.Choose(Environment.GetEnvironmentVariable("PTP_SIMD"));
 
     /// <summary>C[i, j] (+)= sum over k of A[i * rowStride + k * innerStride] * panels[j / 32][k][j % 32].</summary>
     public static void Multiply(
-        float* a, nint rowStride, nint innerStride, int rows, int inner, float* panels, int columns, float* c,
+        float* a, nint rowStride, nint innerStride, int rows, int inner, byte* panels, int columns, float* c,
         bool accumulate, CpuPool pool, bool half = false)
     {
         if (rows == 0 || columns == 0)
@@ -43,7 +40,7 @@ internal static unsafe partial class MatMul
             InnerStride = innerStride,
             Rows = rows,
             Inner = inner,
-            Panels = (byte*)panels,
+            Panels = panels,
             Half = half,
             Columns = columns,
             C = c,
@@ -52,6 +49,7 @@ internal static unsafe partial class MatMul
             PanelsPerTask = ((panelCount + columnTasks - 1) / columnTasks + 3) / 4 * 4,
         };
         columnTasks = (panelCount + job.PanelsPerTask - 1) / job.PanelsPerTask;
+        PackLeft(&job, pool);
         // A second thread costs a microsecond: not worth it below two of arithmetic, nor below three of reading weights.
         if ((long)rows * inner * columns < 100_000 && (long)inner * columns < 20_000)
         {
@@ -87,21 +85,19 @@ internal static unsafe partial class MatMul
         var panelCount = (job->Columns + Panel - 1) / Panel;
         var panelStart = task / job->RowTasks * job->PanelsPerTask;
         var panelEnd = Math.Min(panelCount, panelStart + job->PanelsPerTask);
-        var packed = Scratch.First(RowBlock * InnerBlock);
         var tile = Scratch.Second(MaxRows * Panel);
         for (var inner = 0; inner < job->Inner; inner += InnerBlock)
         {
             var depth = Math.Min(InnerBlock, job->Inner - inner);
             var accumulate = job->Accumulate || inner > 0;
-            var block = job->A + rowStart * job->RowStride + inner * job->InnerStride;
-            if (rows == 1 && job->InnerStride == 1 && Use512)
+            if (job->Packed is null)
             {
-                OneRow<TWeights>(job, block, rowStart, panelStart, panelEnd, inner, depth, accumulate, tile);
+                OneRow<TWeights>(job, job->A + inner, rowStart, panelStart, panelEnd, inner, depth, accumulate, tile);
                 continue;
             }
 
-            PackStrips(block, job->RowStride, job->InnerStride, rows, depth, packed);
-            var done = rows <= NarrowKernels.MaxRows && Use512
+            var packed = job->Packed + (nint)rowStart * job->Inner + (nint)inner * rows;
+            var done = rows <= NarrowKernels.MaxRows && Width == VectorWidth.V512
                 ? FewRows<TWeights>(job, packed, rowStart, rows, panelStart, panelEnd, inner, depth, accumulate)
                 : panelStart;
             for (var panel = done; panel < panelEnd; panel++)
@@ -196,16 +192,18 @@ internal static unsafe partial class MatMul
 
         if (accumulate)
         {
-            for (var row = 0; row < rows; row++)
-            {
-                new Span<float>(c + (nint)row * ldc, columns).CopyTo(new Span<float>(tile + row * Panel, Panel));
-            }
+            CopyRows(c, ldc, tile, Panel, rows, columns);
         }
 
         Tile<TWeights>(a, b, tile, Panel, rows, depth, accumulate);
+        CopyRows(tile, Panel, c, ldc, rows, columns);
+    }
+
+    private static void CopyRows(float* from, nint fromStride, float* to, nint toStride, int rows, int columns)
+    {
         for (var row = 0; row < rows; row++)
         {
-            new Span<float>(tile + row * Panel, columns).CopyTo(new Span<float>(c + (nint)row * ldc, columns));
+            new Span<float>(from + row * fromStride, columns).CopyTo(new Span<float>(to + row * toStride, columns));
         }
     }
 
@@ -213,9 +211,15 @@ internal static unsafe partial class MatMul
     internal static void Tile<TWeights>(float* a, byte* b, float* c, nint ldc, int rows, int k, bool accumulate)
         where TWeights : struct, IWeights
     {
-        if (!Use512)
+        if (Width == VectorWidth.V256)
         {
             MatMulKernels.Tile256(a, rows, (float*)b, c, ldc, rows, k, accumulate);
+            return;
+        }
+
+        if (Width == VectorWidth.Portable)
+        {
+            PortableTile.Run(a, rows, (float*)b, c, ldc, rows, k, accumulate);
             return;
         }
 
@@ -242,6 +246,7 @@ internal static unsafe partial class MatMul
         public nint RowStride;
         public nint InnerStride;
         public byte* Panels;
+        public float* Packed; // the left side in strips; null for a single row
         public float* C;
         public int Rows;
         public int Inner;

@@ -33,6 +33,7 @@ internal static unsafe class RowKernels
     {
         public float* A, B, Y, DA, DB;
         public int Length;
+        public bool Accumulate;
     }
 
     public struct Loss
@@ -248,16 +249,17 @@ internal static unsafe class RowKernels
             var one = Vector256<float>.One;
             var (a, b, dy) = (Vector256.Load(job->A + i), Vector256.Load(job->B + i), Vector256.Load(job->Y + i));
             var z = one / (one + FastMath.Exp(-a));
-            (Vector256.Load(job->DA + i) + dy * b * z * (one + a * (one - z))).Store(job->DA + i);
-            (Vector256.Load(job->DB + i) + dy * a * z).Store(job->DB + i);
+            var (dA, dB) = (dy * b * z * (one + a * (one - z)), dy * a * z);
+            (job->Accumulate ? Vector256.Load(job->DA + i) + dA : dA).Store(job->DA + i);
+            (job->Accumulate ? Vector256.Load(job->DB + i) + dB : dB).Store(job->DB + i);
         }
 
         for (; i < end; i++)
         {
             var (a, b, dy) = (job->A[i], job->B[i], job->Y[i]);
             var z = 1f / (1f + FastMath.Exp(-a));
-            job->DA[i] += dy * b * z * (1f + a * (1f - z));
-            job->DB[i] += dy * a * z;
+            job->DA[i] = (job->Accumulate ? job->DA[i] : 0f) + dy * b * z * (1f + a * (1f - z));
+            job->DB[i] = (job->Accumulate ? job->DB[i] : 0f) + dy * a * z;
         }
     }
 

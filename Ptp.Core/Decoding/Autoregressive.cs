@@ -45,7 +45,7 @@ internal static class Rounds
         session.Start(prompt);
         start?.Invoke();
         var promptSeconds = clock.Elapsed.TotalSeconds;
-        var output = new List<int>();
+        var output = new List<int>(Math.Min(limits.MaxNewTokens, session.Room));
         var stop = StopBefore(0, limits, session);
         while (stop is null)
         {
@@ -88,17 +88,12 @@ internal static class Rounds
             }
         }
 
-        foreach (var token in tokens[..count])
-        {
-            output.Add(token);
-            session.Tokens.Add(token);
-        }
-
-        session.Cache.Crop(session.Tokens.Count - 1);
+        output.AddRange(tokens[..count]);
+        var told = session.Commit(tokens[..count]);
         session.Stats.AddRound(drafted, correct, count);
-        var goOn = committed?.Invoke(new Commitment(tokens[..count].ToArray(), Math.Min(correct, count))
+        var goOn = committed?.Invoke(new Commitment(told, Math.Min(correct, count))
         {
-            Draft = draft.ToArray(),
+            Draft = session.Keep(draft),
             Verified = Math.Min(drafted, draft.Length),
         }) ?? true;
         return stop ?? (goOn ? null : StopReason.Cancelled);

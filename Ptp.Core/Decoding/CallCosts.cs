@@ -142,13 +142,13 @@ public sealed class CallCosts
     {
         var ids = new int[rows];
         int[] positions = [.. Enumerable.Range(context, rows)];
-        var call = new CallRows(positions, Visibility.Causal(context, rows), cache);
+        var visibility = Visibility.Causal(context, rows);
         var law = new float[model.Config.VocabularySize];
         return () =>
         {
             var start = Stopwatch.GetTimestamp();
             tape.Reset();
-            model.Backend.Download(model.Forward(tape, ids, call).Value.Slice(0, 1), law);
+            model.Backend.Download(model.Forward(tape, ids, new CallRows(positions, visibility, cache)).Value.Slice(0, 1), law);
             return Stopwatch.GetElapsedTime(start).TotalSeconds;
         };
     }

@@ -7,10 +7,10 @@ namespace Ptp.Core.Decoding;
 /// <summary>Counts and times of one or more decoded texts.</summary>
 public sealed class DecodeStats
 {
-    private long[] _correctHistogram = new long[1];
-    private long[] _slotTried = new long[1];
-    private long[] _slotRight = new long[1];
-    private long[] _slotReached = new long[1];
+    private readonly Counts _correctHistogram = new();
+    private readonly Counts _slotTried = new();
+    private readonly Counts _slotRight = new();
+    private readonly Counts _slotReached = new();
 
     /// <summary>Tokens committed.</summary>
     public long Tokens { get; private set; }
@@ -64,16 +64,16 @@ public sealed class DecodeStats
     public double MillisecondsPerToken => Tokens == 0 ? 0 : 1000 * Seconds / Tokens;
 
     /// <summary>Rounds by number of correct tokens: entry m counts rounds with m.</summary>
-    public ReadOnlySpan<long> CorrectHistogram => _correctHistogram;
+    public ReadOnlySpan<long> CorrectHistogram => _correctHistogram.Span;
 
     /// <summary>Rounds in which slot j was drafted.</summary>
-    public ReadOnlySpan<long> SlotTried => _slotTried;
+    public ReadOnlySpan<long> SlotTried => _slotTried.Span;
 
     /// <summary>Rounds in which slots 0 to j were all right.</summary>
-    public ReadOnlySpan<long> SlotRight => _slotRight;
+    public ReadOnlySpan<long> SlotRight => _slotRight.Span;
 
     /// <summary>Rounds in which slot j was drafted and all slots before it were right.</summary>
-    public ReadOnlySpan<long> SlotReached => _slotReached;
+    public ReadOnlySpan<long> SlotReached => _slotReached.Span;
 
     /// <summary>Counts one forward pass.</summary>
     public void AddCall(int rows, bool ofDrafter = false)
@@ -93,16 +93,12 @@ public sealed class DecodeStats
         Rounds++;
         Tokens += committed;
         Correct += correct;
-        Grow(ref _correctHistogram, correct + 1);
-        _correctHistogram[correct]++;
-        Grow(ref _slotTried, drafted);
-        Grow(ref _slotRight, drafted);
-        Grow(ref _slotReached, drafted);
+        _correctHistogram.Add(correct, 1);
         for (var slot = 0; slot < drafted; slot++)
         {
-            _slotTried[slot]++;
-            _slotRight[slot] += slot < correct ? 1 : 0;
-            _slotReached[slot] += slot <= correct ? 1 : 0;
+            _slotTried.Add(slot, 1);
+            _slotRight.Add(slot, slot < correct ? 1 : 0);
+            _slotReached.Add(slot, slot <= correct ? 1 : 0);
         }
     }
 
@@ -136,28 +132,39 @@ public sealed class DecodeStats
         FirstTried += other.FirstTried;
         OwnCorrect += other.OwnCorrect;
         AddTime(other.PromptSeconds, other.Seconds);
-        AddTo(ref _correctHistogram, other._correctHistogram);
-        AddTo(ref _slotTried, other._slotTried);
-        AddTo(ref _slotRight, other._slotRight);
-        AddTo(ref _slotReached, other._slotReached);
+        _correctHistogram.Add(other._correctHistogram);
+        _slotTried.Add(other._slotTried);
+        _slotRight.Add(other._slotRight);
+        _slotReached.Add(other._slotReached);
     }
 
     private static double Ratio(long a, long b) => b == 0 ? 0 : (double)a / b;
 
-    private static void Grow(ref long[] counts, int length)
+    /// <summary>Counts by place; room for the usual drafts from the start, so that rounds do not allocate.</summary>
+    private sealed class Counts
     {
-        if (counts.Length < length)
-        {
-            Array.Resize(ref counts, length);
-        }
-    }
+        private long[] _counts = new long[64];
+        private int _length = 1;
 
-    private static void AddTo(ref long[] to, long[] from)
-    {
-        Grow(ref to, from.Length);
-        for (var i = 0; i < from.Length; i++)
+        public ReadOnlySpan<long> Span => _counts.AsSpan(0, _length);
+
+        public void Add(int place, long count)
         {
-            to[i] += from[i];
+            if (place >= _counts.Length)
+            {
+                Array.Resize(ref _counts, 2 * place);
+            }
+
+            _length = Math.Max(_length, place + 1);
+            _counts[place] += count;
+        }
+
+        public void Add(Counts other)
+        {
+            for (var i = 0; i < other._length; i++)
+            {
+                Add(i, other._counts[i]);
+            }
         }
     }
 }

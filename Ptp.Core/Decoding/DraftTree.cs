@@ -2,23 +2,70 @@
 // Node 0 is known to be right; every other node names its parent, which stands before it. Its chance is that of the whole path to it.
 // Refuses: parents that do not stand before their children.
 
-
+using System.Runtime.InteropServices;
 using Ptp.Core.Paper;
 
 namespace Ptp.Core.Decoding;
 
-/// <summary>Nodes of a draft tree, parents before children.</summary>
-/// <param name="Tokens">Token of each node, [N]; node 0 is the exact next token of the text.</param>
-/// <param name="Parents">Parent of each node, [N]; -1 for node 0.</param>
-/// <param name="Depths">Tokens between node 0 and each node, [N].</param>
-public readonly record struct DraftTree(int[] Tokens, int[] Parents, int[] Depths)
+/// <summary>Nodes of a draft tree, parents before children; a drafter may use one object for all its trees.</summary>
+public sealed class DraftTree
 {
+    private readonly List<int> _tokens;
+    private readonly List<int> _parents;
+    private readonly List<int> _depths;
+
+    /// <summary>A tree without nodes.</summary>
+    public DraftTree()
+        : this([], [], [])
+    {
+    }
+
+    /// <summary>A tree of given nodes, [N] each, which the verifying session checks.</summary>
+    /// <param name="tokens">Token of each node; node 0 is the exact next token of the text.</param>
+    /// <param name="parents">Parent of each node; -1 for node 0.</param>
+    /// <param name="depths">Tokens between node 0 and each node.</param>
+    public DraftTree(ReadOnlySpan<int> tokens, ReadOnlySpan<int> parents, ReadOnlySpan<int> depths) =>
+        (_tokens, _parents, _depths) = ([.. tokens], [.. parents], [.. depths]);
+
+    /// <summary>N.</summary>
+    public int Count => _tokens.Count;
+
+    /// <summary>Token of each node, [N]; node 0 is the exact next token of the text.</summary>
+    public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(_tokens);
+
+    /// <summary>Parent of each node, [N]; -1 for node 0.</summary>
+    public ReadOnlySpan<int> Parents => CollectionsMarshal.AsSpan(_parents);
+
+    /// <summary>Tokens between node 0 and each node, [N].</summary>
+    public ReadOnlySpan<int> Depths => CollectionsMarshal.AsSpan(_depths);
+
+    /// <summary>Begins anew with the exact next token of the text.</summary>
+    public DraftTree Restart(int token)
+    {
+        _tokens.Clear();
+        _parents.Clear();
+        _depths.Clear();
+        _tokens.Add(token);
+        _parents.Add(-1);
+        _depths.Add(0);
+        return this;
+    }
+
+    /// <summary>Adds a node below an earlier one and returns its number.</summary>
+    public int Add(int token, int parent)
+    {
+        _tokens.Add(token);
+        _parents.Add(parent);
+        _depths.Add(_depths[parent] + 1);
+        return Count - 1;
+    }
+
     /// <summary>The child of <paramref name="node"/> with this token, or -1.</summary>
     public int Child(int node, int token)
     {
-        for (var child = node + 1; child < Tokens.Length; child++)
+        for (var child = node + 1; child < Count; child++)
         {
-            if (Parents[child] == node && Tokens[child] == token)
+            if (_parents[child] == node && _tokens[child] == token)
             {
                 return child;
             }
@@ -40,5 +87,6 @@ public interface ITreeDrafter
     /// <param name="g">Index of the first token.</param>
     /// <param name="nodes">Most nodes, at least 1.</param>
     /// <param name="depth">Most tokens of a path, node 0 included, at least 1.</param>
+    /// <returns>A tree that stands until the next one is proposed.</returns>
     DraftTree Propose(ModelSession session, Auxiliaries u, long g, int nodes, int depth);
 }

@@ -28,13 +28,14 @@ public enum StopReason
 public sealed record DecodeLimits(int MaxNewTokens, IReadOnlyList<int> EndTokens);
 
 /// <summary>Tokens that one round committed: the first <paramref name="Correct"/> were drafted and verified.</summary>
-/// <param name="Tokens">Committed tokens, in order.</param>
+/// <param name="Tokens">Committed tokens, in order; this memory stays as it is.</param>
 /// <param name="Correct">How many of them the draft had right.</param>
 public readonly record struct Commitment(ReadOnlyMemory<int> Tokens, int Correct)
 {
     /// <summary>
     /// The draft as it was proposed. Its first token may be wrong although the round counts it as correct: where drafting
-    /// reveals the exact first token, that takes its place before the draft is verified.
+    /// reveals the exact first token, that takes its place before the draft is verified. To be read at once: the next round's
+    /// draft takes this memory.
     /// </summary>
     public ReadOnlyMemory<int> Draft { get; init; }
 

@@ -6,13 +6,23 @@ using Ptp.Core.Paper;
 
 namespace Ptp.Core.Decoding;
 
-/// <summary>A chain of draft tokens.</summary>
-/// <param name="Tokens">Draft of tokens g, g + 1, ...</param>
-/// <param name="Confidences">Probability the drafter gives each, [N].</param>
-/// <param name="KnowsFirstLaw">
+/// <summary>A chain of draft tokens, in memory of its drafter: it stands until the next one is proposed.</summary>
+/// <param name="tokens">Draft of tokens g, g + 1, ...</param>
+/// <param name="confidences">Probability the drafter gives each, [N].</param>
+/// <param name="knowsFirstLaw">
 /// True if drafting also ran the last committed token through the verifier: its row is in the cache and law row 0 is P(t_g).
 /// </param>
-public readonly record struct Draft(int[] Tokens, float[] Confidences, bool KnowsFirstLaw);
+public readonly ref struct Draft(ReadOnlySpan<int> tokens, ReadOnlySpan<float> confidences, bool knowsFirstLaw)
+{
+    /// <summary>Draft of tokens g, g + 1, ...</summary>
+    public ReadOnlySpan<int> Tokens { get; } = tokens;
+
+    /// <summary>Probability the drafter gives each, [N].</summary>
+    public ReadOnlySpan<float> Confidences { get; } = confidences;
+
+    /// <summary>True if law row 0 is P(t_g) already.</summary>
+    public bool KnowsFirstLaw { get; } = knowsFirstLaw;
+}
 
 /// <summary>Proposes tokens that a verifier checks.</summary>
 public interface IDrafter

@@ -1,7 +1,8 @@
 // One text in the making on one model: committed tokens, the cache behind them, and laws read from base rows.
 // Invariant: outside a round the cache holds every committed token but the last; draft and slot rows are gone.
-// Refuses: an empty prompt, tokens beyond the context.
+// Owns the memory that rounds work in, so that a token costs no allocation. Refuses: an empty prompt, tokens beyond the context.
 
+using System.Runtime.InteropServices;
 using Ptp.Core.Autograd;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
@@ -17,6 +18,12 @@ public sealed class ModelSession
     private readonly PickRule _rule;
     private readonly float[] _u;
     private readonly float[] _law;
+    private readonly Visibility _visibility = new();
+    private int[] _positions = []; // of the call being described, as are the slots
+    private int[] _slots = [];
+    private int[] _path = []; // a tree's nodes from the root down
+    private int[] _draft = [];
+    private Memory<int> _committed; // of this text; the next one gets other memory, so that what a caller was told stays true
     private float[] _logits = [];
     private int _rows;
     private int _lawOf = -1;
@@ -63,49 +70,50 @@ public sealed class ModelSession
             $"fewer than the context of {Model.Config.MaxContext}", "Shorten the prompt.");
         Stats = new DecodeStats();
         Tokens.Clear();
+        Tokens.EnsureCapacity(Model.Config.MaxContext);
         Tokens.AddRange(prompt);
+        _committed = new int[Room];
         Cache.Crop(0);
         for (var start = 0; start < prompt.Count - 1; start += PrefillRows)
         {
-            var count = Math.Min(PrefillRows, prompt.Count - 1 - start);
-            var ids = new int[count];
-            for (var i = 0; i < count; i++)
-            {
-                ids[i] = prompt[start + i];
-            }
-
+            var ids = CollectionsMarshal.AsSpan(Tokens).Slice(start, Math.Min(PrefillRows, prompt.Count - 1 - start));
             Tape.Reset();
-            var x = Tape.Empty(count, Model.Config.HiddenSize);
+            var x = Tape.Empty(ids.Length, Model.Config.HiddenSize);
             Tape.Embedding(Model.Embeddings, ids, x);
-            Model.Blocks(Tape, x, BaseRows(count, Visibility.Causal(Cache.Length, count)));
-            Cache.Append(count);
+            Model.Blocks(Tape, x, CausalRows(ids.Length));
+            Cache.Append(ids.Length);
         }
     }
+
+    /// <summary>An empty visibility for the next call of this text; there is one, so the last call's is gone.</summary>
+    public Visibility NewVisibility() => _visibility.Clear();
 
     /// <summary>Positions and cache slots of <paramref name="count"/> base rows that follow the cache.</summary>
     /// <param name="count">Base rows, first in the call.</param>
     /// <param name="visibility">Of all rows of the call.</param>
     /// <param name="auxiliaryPositions">Positions of gated rows behind the base rows.</param>
-    public CallRows BaseRows(int count, Visibility visibility, ReadOnlySpan<int> auxiliaryPositions = default)
+    /// <returns>The rows, in memory that the next call's will take.</returns>
+    public CallRows BaseRows(int count, Visibility visibility, scoped ReadOnlySpan<int> auxiliaryPositions = default)
     {
-        var positions = new int[count + auxiliaryPositions.Length];
-        var slots = new int[positions.Length];
+        var rows = count + auxiliaryPositions.Length;
+        var positions = Scratch(ref _positions, rows);
+        var slots = Scratch(ref _slots, rows);
         for (var i = 0; i < count; i++)
         {
             positions[i] = slots[i] = Cache.Length + i;
         }
 
-        auxiliaryPositions.CopyTo(positions.AsSpan(count));
-        slots.AsSpan(count).Fill(-1);
+        auxiliaryPositions.CopyTo(positions[count..]);
+        slots[count..].Fill(-1);
         return new CallRows(positions, visibility, Cache, slots, auxiliaryPositions.IsEmpty ? int.MaxValue : count);
     }
 
     /// <summary>One call of base rows; stores them in the cache and keeps the logits behind each.</summary>
     /// <param name="ids">The tokens, the first being the one after the cache.</param>
-    public void Verify(int[] ids)
+    public void Verify(ReadOnlySpan<int> ids)
     {
         Tape.Reset();
-        var logits = Model.Forward(Tape, ids, BaseRows(ids.Length, Visibility.Causal(Cache.Length, ids.Length)));
+        var logits = Model.Forward(Tape, ids, CausalRows(ids.Length));
         Stats.AddCall(ids.Length);
         Cache.Append(ids.Length);
         KeepLogits(logits.Value);
@@ -115,51 +123,47 @@ public sealed class ModelSession
     public void Verify(DraftTree tree)
     {
         Tape.Reset();
-        var (visibility, cached) = (new Visibility(), Cache.Length);
-        var (positions, slots) = (new int[tree.Tokens.Length], new int[tree.Tokens.Length]);
-        var path = new Stack<int>();
-        for (var node = 0; node < positions.Length; node++)
+        var (visibility, cached, count) = (NewVisibility(), Cache.Length, tree.Count);
+        var parents = tree.Parents;
+        var depths = tree.Depths;
+        var positions = Scratch(ref _positions, count);
+        var slots = Scratch(ref _slots, count);
+        for (var node = 0; node < count; node++)
         {
-            var parent = tree.Parents[node];
-            Guard.Require(parent < node && (parent < 0 ? node == 0 && tree.Depths[0] == 0 : tree.Depths[node] == tree.Depths[parent] + 1),
-                "Verify a draft tree", $"node {node} at depth {tree.Depths[node]} under node {parent}",
+            var parent = parents[node];
+            Guard.Require(parent < node && (parent < 0 ? node == 0 && depths[0] == 0 : depths[node] == depths[parent] + 1),
+                "Verify a draft tree", $"node {node} at depth {depths[node]} under node {parent}",
                 "one root, parents before their children and one token above them", "Build the tree from its root on.");
-            (positions[node], slots[node]) = (cached + tree.Depths[node], cached + node);
-            for (var ancestor = node; ancestor >= 0; ancestor = tree.Parents[ancestor])
+            (positions[node], slots[node]) = (cached + depths[node], cached + node);
+            var path = Scratch(ref _path, depths[node] + 1);
+            for (var (place, ancestor) = (depths[node], node); ancestor >= 0; place--, ancestor = parents[ancestor])
             {
-                path.Push(ancestor);
+                path[place] = ancestor;
             }
 
             // Ancestors in the order of their positions, neighbours as one range: keys are then summed as in plain decoding.
             visibility.AddRow(0, cached);
-            while (path.TryPop(out var first))
+            for (var (first, end) = (0, 1); first < path.Length; first = end++)
             {
-                var end = first + 1;
-                while (path.TryPeek(out var next) && next == end)
+                while (end < path.Length && path[end] == path[end - 1] + 1)
                 {
-                    path.Pop();
                     end++;
                 }
 
-                visibility.AddRange(first, end);
+                visibility.AddRange(path[first], path[end - 1] + 1);
             }
         }
 
         var logits = Model.Forward(Tape, tree.Tokens, new CallRows(positions, visibility, Cache, slots));
-        Stats.AddCall(positions.Length);
-        Cache.Append(positions.Length);
+        Stats.AddCall(count);
+        Cache.Append(count);
         KeepLogits(logits.Value);
     }
 
     /// <summary>Keeps logits [R, V] of base rows, from which <see cref="Law"/> makes the laws that are asked for.</summary>
     public void KeepLogits(Tensor logits)
     {
-        if (_logits.Length < logits.Length)
-        {
-            _logits = new float[logits.Length];
-        }
-
-        Model.Backend.Download(logits, _logits.AsSpan(0, logits.Length));
+        Model.Backend.Download(logits, Scratch(ref _logits, logits.Length));
         (_rows, _lawOf) = (logits.Rows, -1);
     }
 
@@ -191,5 +195,38 @@ public sealed class ModelSession
     {
         u.Fill(g, _u);
         return _rule.Pick(_u, Law(row));
+    }
+
+    /// <summary>Commits tokens: the text grows, and the cache keeps all of it but the last.</summary>
+    /// <param name="tokens">The tokens, in order.</param>
+    /// <returns>The same tokens in memory that stays as it is.</returns>
+    internal ReadOnlyMemory<int> Commit(ReadOnlySpan<int> tokens)
+    {
+        var told = _committed[..tokens.Length];
+        _committed = _committed[tokens.Length..];
+        tokens.CopyTo(told.Span);
+        Tokens.AddRange(tokens);
+        Cache.Crop(Tokens.Count - 1);
+        return told;
+    }
+
+    /// <summary>A draft in memory that stays as it is until the next round.</summary>
+    internal ReadOnlyMemory<int> Keep(ReadOnlySpan<int> draft)
+    {
+        draft.CopyTo(Scratch(ref _draft, draft.Length));
+        return _draft.AsMemory(0, draft.Length);
+    }
+
+    private CallRows CausalRows(int count) => BaseRows(count, NewVisibility().AddCausal(0, Cache.Length, count));
+
+    /// <summary>The first floats or numbers of memory that grows by doubling; content undefined.</summary>
+    private static Span<T> Scratch<T>(ref T[] memory, int length)
+    {
+        if (memory.Length < length)
+        {
+            memory = new T[Math.Max(length, 2 * memory.Length)];
+        }
+
+        return memory.AsSpan(0, length);
     }
 }

@@ -2,6 +2,7 @@
 //   v_r = Pick(u_{g+r}, law behind the path so far); follow the child whose token is v_r; commit the path and one more token
 // Node 0 and the final token are exact anyway, so a round commits two at least. Refuses: nothing; equals plain decoding bit for bit.
 
+using System.Runtime.InteropServices;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 
@@ -16,6 +17,8 @@ namespace Ptp.Core.Decoding;
 public sealed class TreeDecoding(Transformer model, ITreeDrafter drafter, SamplingOptions law, PickRule rule, int nodes = 16) : IDecoder
 {
     private readonly ModelSession _session = new(model, law, rule);
+    private readonly List<int> _path = []; // nodes that were right
+    private readonly List<int> _tokens = []; // theirs, and one more
 
     /// <inheritdoc/>
     public string Name => "tree";
@@ -41,21 +44,17 @@ public sealed class TreeDecoding(Transformer model, ITreeDrafter drafter, Sampli
         var tree = drafter.Propose(_session, u, g, Math.Min(nodes, room), Math.Min(drafter.Slots, most));
         var start = _session.Cache.Length;
         _session.Verify(tree);
-        var (path, tokens) = (new List<int> { 0 }, new List<int> { tree.Tokens[0] });
-        while (true)
+        _path.Clear();
+        _tokens.Clear();
+        _tokens.Add(tree.Tokens[0]);
+        for (var node = 0; node >= 0; node = tree.Child(node, _tokens[^1]))
         {
-            tokens.Add(_session.Pick(path[^1], u, g + tokens.Count));
-            var next = tree.Child(path[^1], tokens[^1]);
-            if (next < 0)
-            {
-                break;
-            }
-
-            path.Add(next);
+            _path.Add(node);
+            _tokens.Add(_session.Pick(node, u, g + _tokens.Count));
         }
 
-        _session.Cache.Keep(start, path);
-        int[] verified = [.. tokens];
-        return Rounds.Commit(verified, verified.AsSpan(0, path.Count), tree.Tokens.Length, path.Count, output, limits, _session, committed);
+        _session.Cache.Keep(start, _path);
+        var verified = CollectionsMarshal.AsSpan(_tokens);
+        return Rounds.Commit(verified, verified[.._path.Count], tree.Count, _path.Count, output, limits, _session, committed);
     }
 }

@@ -74,16 +74,17 @@ public sealed class SamplerHead
     /// <summary>Logits [R, V] of slots whose earlier tokens are known.</summary>
     /// <param name="tape">The pass.</param>
     /// <param name="slots">Hidden states of the slots, [R, D].</param>
-    /// <param name="earlier">earlier[i][r] = token i + 1 places before the one that slot r predicts, [History][R].</param>
+    /// <param name="earlier">Tokens i + 1 places before the ones that the slots predict, for i = 0, 1, ..., [History * R].</param>
     /// <param name="latest">With a depth: hidden states of earlier[0] behind that many blocks of the network, [R, D].</param>
-    public Variable Logits(Tape tape, Variable slots, int[][] earlier, Variable? latest = null)
+    public Variable Logits(Tape tape, Variable slots, ReadOnlySpan<int> earlier, Variable? latest = null)
     {
         Guard.Require(latest is not null == Depth > 0, "Run a sampler head", latest is null ? "no hidden states" : "hidden states",
             Depth > 0 ? $"those behind block {Depth}" : "tokens alone", "Give what the head's depth asks for.");
+        var rows = slots.Value.Rows;
         var (gate, up) = OfSlots(tape, slots);
         for (var i = 0; i < History; i++)
         {
-            var tokens = i == 0 && latest is { } states ? Normed(tape, states) : Tokens(tape, earlier[i]);
+            var tokens = i == 0 && latest is { } states ? Normed(tape, states) : Tokens(tape, earlier.Slice(i * rows, rows));
             tape.MatMul(tokens, _gates[i + 1], gate, accumulate: true);
             tape.MatMul(tokens, _ups[i + 1], up, accumulate: true);
         }
@@ -118,7 +119,7 @@ public sealed class SamplerHead
 
     private Variable Normed(Tape tape, Variable states) => tape.RmsNorm(states, _stateNorm!, Network.Config.NormEpsilon);
 
-    private Variable Tokens(Tape tape, int[] ids)
+    private Variable Tokens(Tape tape, ReadOnlySpan<int> ids)
     {
         var vectors = tape.Empty(ids.Length, Network.Config.HiddenSize, needsGradient: false);
         tape.Embedding(Network.Embeddings, ids, vectors);

@@ -2,6 +2,7 @@
 // A slot's own share is computed for all slots at once, a token's share once per token and then looked up; with a depth the
 // latest token runs through the network's first blocks, behind the cache. Refuses: steps before Start. Weights must not change.
 
+using System.Runtime.InteropServices;
 using Ptp.Core.Autograd;
 using Ptp.Core.Decoding;
 using Ptp.Core.Model;
@@ -12,11 +13,14 @@ namespace Ptp.Core.Heads;
 /// <summary>Walks a draft from slot to slot.</summary>
 public sealed class SamplerSteps(SamplerHead head)
 {
-    private readonly Dictionary<int, Tensor> _shares = []; // token -> [2 (History - first), F]: gate and up, from the first place on
-    private readonly int[] _earlier = new int[head.History]; // the latest first
-    private int[] _known = []; // as they were at the start
+    private const int MostShares = 2048;
     private readonly int _first = head.Depth > 0 ? 1 : 0; // places before it are not read as vectors
+    private readonly int _shareCount = Math.Min(head.Network.Config.VocabularySize, MostShares);
+    private readonly int[] _earlier = new int[head.History]; // the latest first
+    private readonly int[] _known = new int[head.History]; // as they were at the start
     private readonly Visibility _visibility = new();
+    private int[]? _shareOf; // whose share a place holds, 1 + token
+    private Tensor? _shares; // [places * 2 (History - first), F]: gate and up, from the first place on; a token's place is its id mod places
     private KvCache? _cache;
     private Variable? _slots;
     private (Variable Gate, Variable Up) _own;
@@ -27,24 +31,27 @@ public sealed class SamplerSteps(SamplerHead head)
     /// <param name="slots">Hidden states of the slots, [R, D].</param>
     /// <param name="last">The latest token if the session's text does not hold it yet, else null.</param>
     public void Start(ModelSession session, Variable slots, int? last) =>
-        Start(session.Tape, slots, last is { } token ? [.. session.Tokens.TakeLast(head.History), token] : session.Tokens, session.Cache);
+        Start(session.Tape, slots, CollectionsMarshal.AsSpan(session.Tokens), last, session.Cache);
 
     /// <summary>Starts a draft.</summary>
     /// <param name="tape">The call's tape.</param>
     /// <param name="slots">Hidden states of the slots, [R, D].</param>
-    /// <param name="tokens">Tokens known so far, at least one; slot 0 follows the last.</param>
+    /// <param name="tokens">Tokens known so far, at least one.</param>
+    /// <param name="last">One more token behind them, or null; slot 0 follows the last of all.</param>
     /// <param name="cache">With a depth: keys and values of all tokens but the last. Entries behind its length are overwritten.</param>
-    public void Start(Tape tape, Variable slots, IReadOnlyList<int> tokens, KvCache? cache)
+    public void Start(Tape tape, Variable slots, ReadOnlySpan<int> tokens, int? last, KvCache? cache)
     {
         _slots = slots;
         _own = head.OfSlots(tape, slots);
         (_cache, _position) = (cache, cache?.Length ?? 0);
+        var count = tokens.Length + (last is null ? 0 : 1);
         for (var i = 0; i < _earlier.Length; i++)
         {
-            _earlier[i] = tokens[Math.Max(0, tokens.Count - 1 - i)];
+            var place = Math.Max(0, count - 1 - i);
+            _earlier[i] = place < tokens.Length ? tokens[place] : last!.Value;
         }
 
-        _known = [.. _earlier];
+        _earlier.CopyTo(_known, 0);
     }
 
     /// <summary>Logits of a slot, [1, V], given the tokens so far.</summary>
@@ -77,9 +84,9 @@ public sealed class SamplerSteps(SamplerHead head)
 
         for (var i = _first; i < earlier.Length; i++)
         {
-            var share = Share(tape, earlier[i]);
-            backend.AddScaled(share.Slice(2 * (i - _first), 1), 1f, gate.Value);
-            backend.AddScaled(share.Slice(2 * (i - _first) + 1, 1), 1f, up.Value);
+            var (gateShare, upShare) = Share(tape, earlier[i], i - _first);
+            backend.AddScaled(gateShare, 1f, gate.Value);
+            backend.AddScaled(upShare, 1f, up.Value);
         }
 
         return head.Finish(tape, _slots!.Slice(slot, 1), gate, up).Value;
@@ -113,29 +120,38 @@ public sealed class SamplerSteps(SamplerHead head)
     private Variable LatestOf(Tape tape, ReadOnlySpan<int> picks)
     {
         var (network, start) = (head.Network, _cache!.Length);
-        int[] ids = [_known[0], .. picks];
+        Span<int> ids = stackalloc int[1 + picks.Length];
+        Span<int> positions = stackalloc int[ids.Length];
+        ids[0] = _known[0];
+        picks.CopyTo(ids[1..]);
+        for (var i = 0; i < ids.Length; i++)
+        {
+            positions[i] = start + i;
+        }
+
         var x = tape.Empty(ids.Length, network.Config.HiddenSize, needsGradient: false);
         tape.Embedding(network.Embeddings, ids, x);
         _visibility.Clear();
         _visibility.AddCausal(0, start, ids.Length);
-        int[] positions = [.. Enumerable.Range(start, ids.Length)];
         return network.Blocks(tape, x, new CallRows(positions, _visibility, _cache), layers: ..head.Depth).Slice(ids.Length - 1, 1);
     }
 
-    private Tensor Share(Tape tape, int token)
+    /// <summary>A token's share of gate and up, [1, F] each, at one of the places read as vectors.</summary>
+    private (Tensor Gate, Tensor Up) Share(Tape tape, int token, int place)
     {
-        if (!_shares.TryGetValue(token, out var share))
+        var backend = head.Network.Backend;
+        var places = 2 * (head.History - _first);
+        _shareOf ??= new int[_shareCount];
+        _shares ??= backend.Allocate(_shareCount * places, head.Width);
+        var (index, row) = (token % _shareCount, token % _shareCount * places);
+        for (var i = 0; _shareOf[index] != 1 + token && 2 * i < places; i++)
         {
-            var backend = head.Network.Backend;
-            share = _shares[token] = backend.Allocate(2 * (head.History - _first), head.Width);
-            for (var i = _first; i < head.History; i++)
-            {
-                var (gate, up) = head.OfToken(tape, token, i + 1);
-                backend.Copy(gate.Value, share.Slice(2 * (i - _first), 1));
-                backend.Copy(up.Value, share.Slice(2 * (i - _first) + 1, 1));
-            }
+            var (gate, up) = head.OfToken(tape, token, _first + i + 1);
+            backend.Copy(gate.Value, tape.View(_shares, row + 2 * i, 1));
+            backend.Copy(up.Value, tape.View(_shares, row + 2 * i + 1, 1));
         }
 
-        return share;
+        _shareOf[index] = 1 + token;
+        return (tape.View(_shares, row + 2 * place, 1), tape.View(_shares, row + 2 * place + 1, 1));
     }
 }

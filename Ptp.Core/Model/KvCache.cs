@@ -11,13 +11,14 @@ public sealed class KvCache
 {
     private readonly CachedKeys[] _layers;
     private readonly IBackend _backend;
+    private readonly Arena _views;
 
     /// <summary>An empty cache of <paramref name="capacity"/> entries.</summary>
     public KvCache(IBackend backend, TransformerConfig config, int capacity)
     {
         Guard.Require(capacity > 0, "Make a key-value cache", $"{capacity} entries", "at least one",
             "Choose a capacity of prompt plus new tokens plus slots.");
-        (Capacity, _backend) = (capacity, backend);
+        (Capacity, _backend, _views) = (capacity, backend, new Arena(backend));
         _layers = new CachedKeys[config.Layers];
         for (var layer = 0; layer < config.Layers; layer++)
         {
@@ -54,8 +55,8 @@ public sealed class KvCache
                 $"entry {start + kept[i]} of {Length}", "rising entries within the cache", "Keep a path from the root on.");
             foreach (var layer in kept[i] == i ? [] : _layers)
             {
-                _backend.Copy(layer.Keys!.Slice(start + kept[i], 1), layer.Keys.Slice(start + i, 1));
-                _backend.Copy(layer.Values!.Slice(start + kept[i], 1), layer.Values.Slice(start + i, 1));
+                Move(layer.Keys!, start + kept[i], start + i);
+                Move(layer.Values!, start + kept[i], start + i);
             }
         }
 
@@ -68,5 +69,11 @@ public sealed class KvCache
         Guard.Require(length >= 0 && length <= Length, "Crop the key-value cache", $"length {length}",
             $"0 to {Length}", "Crop to a length that was reached before.");
         Length = length;
+    }
+
+    private void Move(Tensor entries, int from, int to)
+    {
+        _views.Reset();
+        _backend.Copy(_views.View(entries, from, 1), _views.View(entries, to, 1));
     }
 }

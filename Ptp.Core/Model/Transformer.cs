@@ -8,14 +8,31 @@ using Ptp.Core.Tensors;
 
 namespace Ptp.Core.Model;
 
-/// <summary>Rows of one call beside their vectors.</summary>
-/// <param name="Positions">RoPE position of each row, [R].</param>
-/// <param name="Visibility">What each row sees.</param>
-/// <param name="Cache">Earlier keys and values, or null.</param>
-/// <param name="CacheSlots">Where each row is stored in the cache, [R]; negative = nowhere; null = no row is.</param>
-/// <param name="GateStart">First gated row; gated rows run to the end of the call.</param>
-public sealed record CallRows(
-    int[] Positions, Visibility Visibility, KvCache? Cache = null, int[]? CacheSlots = null, int GateStart = int.MaxValue);
+/// <summary>Rows of one call beside their vectors; lives as long as the call, so its memory may be anyone's scratch.</summary>
+/// <param name="positions">RoPE position of each row, [R].</param>
+/// <param name="visibility">What each row sees; of a recorded call it must not change before the tape runs backwards.</param>
+/// <param name="cache">Earlier keys and values, or null.</param>
+/// <param name="cacheSlots">Where each row is stored in the cache, [R]; negative = nowhere; empty = no row is.</param>
+/// <param name="gateStart">First gated row; gated rows run to the end of the call.</param>
+public readonly ref struct CallRows(
+    ReadOnlySpan<int> positions, Visibility visibility, KvCache? cache = null, ReadOnlySpan<int> cacheSlots = default,
+    int gateStart = int.MaxValue)
+{
+    /// <summary>RoPE position of each row, [R].</summary>
+    public ReadOnlySpan<int> Positions { get; } = positions;
+
+    /// <summary>What each row sees.</summary>
+    public Visibility Visibility { get; } = visibility;
+
+    /// <summary>Earlier keys and values, or null.</summary>
+    public KvCache? Cache { get; } = cache;
+
+    /// <summary>Where each row is stored in the cache, [R]; negative = nowhere; empty = no row is.</summary>
+    public ReadOnlySpan<int> CacheSlots { get; } = cacheSlots;
+
+    /// <summary>First gated row; gated rows run to the end of the call.</summary>
+    public int GateStart { get; } = gateStart;
+}
 
 /// <summary>A decoder-only transformer.</summary>
 public sealed class Transformer
@@ -122,6 +139,18 @@ public sealed class Transformer
         }
     }
 
+    /// <summary>
+    /// Stores the matrices of all blocks and the head otherwise for products: with Int8 it is a slightly different model, to which
+    /// every decoder is exact in turn.
+    /// </summary>
+    public void StoreWeights(WeightFormat format)
+    {
+        foreach (var weight in _linears.SelectMany(l => l).Append(Head))
+        {
+            weight.Store(format);
+        }
+    }
+
     /// <summary>Blocks in order: vectors [R, D] to hidden states [R, D] before the final norm.</summary>
     /// <param name="tape">The pass.</param>
     /// <param name="x">Token vectors, or hidden states behind the block before the first of <paramref name="layers"/>.</param>
@@ -144,12 +173,15 @@ public sealed class Transformer
         tape.MatMul(tape.RmsNorm(hidden, _finalNorm, Config.NormEpsilon), Head);
 
     /// <summary>Token ids to logits [R, V].</summary>
-    public Variable Forward(Tape tape, int[] ids, CallRows rows)
-    {
-        var x = tape.Empty(ids.Length, Config.HiddenSize);
-        tape.Embedding(Embeddings, ids, x);
-        return Logits(tape, Blocks(tape, x, rows));
-    }
+    public Variable Forward(Tape tape, ReadOnlySpan<int> ids, CallRows rows) => Logits(tape, Hidden(tape, ids, rows));
+
+    /// <summary>Sum of -log P(target) over the rows that have one; logits of all rows never stand in memory together.</summary>
+    /// <param name="tape">The pass; if it records, gradients of the head are taken already.</param>
+    /// <param name="ids">Token ids, [R].</param>
+    /// <param name="rows">Positions, visibility, cache.</param>
+    /// <param name="targets">Ids, [R]; negative = none.</param>
+    public double CrossEntropy(Tape tape, ReadOnlySpan<int> ids, CallRows rows, ReadOnlySpan<int> targets) =>
+        tape.CrossEntropy(tape.RmsNorm(Hidden(tape, ids, rows), _finalNorm, Config.NormEpsilon), Head, targets, []);
 
     /// <summary>[outputs, inputs] of a linear map.</summary>
     public static (int Outputs, int Inputs) ShapeOf(TransformerConfig config, BlockLinear linear) => linear switch
@@ -173,6 +205,13 @@ public sealed class Transformer
         _ => "mlp.down_proj",
     };
 
+    private Variable Hidden(Tape tape, ReadOnlySpan<int> ids, CallRows rows)
+    {
+        var x = tape.Empty(ids.Length, Config.HiddenSize);
+        tape.Embedding(Embeddings, ids, x);
+        return Blocks(tape, x, rows);
+    }
+
     private Variable Block(Tape tape, int layer, Variable x, CallRows rows, GatedLora? lora)
     {
         var h = tape.Add(x, Attend(tape, layer, tape.RmsNorm(x, _attentionNorms[layer], Config.NormEpsilon), rows, lora));
@@ -189,7 +228,7 @@ public sealed class Transformer
         var cache = rows.Cache is null ? default : rows.Cache[layer];
         var heads = new HeadShape(Config.Heads, Config.KeyValueHeads, Config.HeadSize);
         var mixed = tape.Attention(q, k, v, cache, rows.Visibility, heads);
-        if (rows.CacheSlots is not null)
+        if (!rows.CacheSlots.IsEmpty)
         {
             Backend.Scatter(k.Value, rows.CacheSlots, cache.Keys!);
             Backend.Scatter(v.Value, rows.CacheSlots, cache.Values!);

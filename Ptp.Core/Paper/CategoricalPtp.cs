@@ -15,6 +15,8 @@ public sealed class CategoricalDrafter : IDrafter
 {
     private readonly SlotModel _ptp;
     private readonly CategoricalReader _reader;
+    private int[] _tokens = [];
+    private float[] _confidences = [];
 
     /// <summary>A drafter of a gated model with categorical slots.</summary>
     public CategoricalDrafter(SlotModel ptp) => (_ptp, _reader) = (ptp, new CategoricalReader(ptp));
@@ -32,15 +34,20 @@ public sealed class CategoricalDrafter : IDrafter
     public Draft Propose(ModelSession session, Auxiliaries u, long g, int count)
     {
         var (first, hidden) = _reader.Call(session, u, g, count);
-        var tokens = new int[count];
-        var confidences = new float[count];
+        if (_tokens.Length < count)
+        {
+            (_tokens, _confidences) = (new int[count], new float[count]);
+        }
+
+        var tokens = _tokens.AsSpan(0, count);
+        var confidences = _confidences.AsSpan(0, count);
         (tokens[0], confidences[0]) = (first, 1f);
         if (count > 1)
         {
-            _reader.Read(session, u, g + 1, hidden.Slice(1, count - 1), tokens[0], tokens.AsSpan(1), confidences.AsSpan(1));
+            _reader.Read(session, u, g + 1, hidden.Slice(1, count - 1), first, tokens[1..], confidences[1..]);
         }
 
-        return new Draft(tokens, confidences, KnowsFirstLaw: true);
+        return new Draft(tokens, confidences, knowsFirstLaw: true);
     }
 }
 
@@ -71,7 +78,7 @@ internal sealed class CategoricalReader
             "a session on another model", "the adapter's own base", "Load the adapter on this model.");
         var (tape, model) = (session.Tape, session.Model);
         tape.Reset();
-        var (x, rows) = _ptp.Rows(tape, session, [session.Tokens[^1]], u, g, count - 1);
+        var x = _ptp.Rows(tape, session, [session.Tokens[^1]], u, g, count - 1, out var rows);
         var hidden = model.Blocks(tape, x, rows, _ptp.Lora);
         session.Stats.AddCall(count);
         session.Cache.Append(1);

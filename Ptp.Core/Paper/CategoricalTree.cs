@@ -12,6 +12,9 @@ public sealed class CategoricalTreeDrafter : ITreeDrafter
     private const int Children = 4;
     private readonly SlotModel _ptp;
     private readonly CategoricalReader _reader;
+    private readonly DraftTree _tree = new();
+    private readonly PriorityQueue<(int Token, int Parent, float Chance), float> _open = new();
+    private int[] _path = [];
 
     /// <summary>A drafter of a gated model with categorical slots.</summary>
     /// <param name="ptp">The model.</param>
@@ -25,44 +28,45 @@ public sealed class CategoricalTreeDrafter : ITreeDrafter
     {
         var count = Math.Min(depth, nodes);
         var (first, hidden) = _reader.Call(session, u, g, count);
-        var (tokens, parents, depths) = (new List<int> { first }, new List<int> { -1 }, new List<int> { 0 });
-        var open = new PriorityQueue<(int Token, int Parent, float Chance), float>();
-        if (count > 1)
+        var tree = _tree.Restart(first);
+        if (count <= 1)
         {
-            _reader.Start(session, hidden.Slice(1, count - 1), first);
-            Span<int> children = stackalloc int[Children];
-            Span<float> chances = stackalloc float[Children];
-            var path = new List<int>();
-            for (var (node, chance) = (0, 1f); ;)
-            {
-                if (depths[node] + 1 < count)
-                {
-                    path.Clear();
-                    for (var ancestor = node; ancestor > 0; ancestor = parents[ancestor])
-                    {
-                        path.Insert(0, tokens[ancestor]);
-                    }
-
-                    var best = new BestGuesses(children, chances);
-                    _reader.Guess(session, u, g + 1 + depths[node], depths[node], [.. path], _ptp.Doubt, ref best);
-                    for (var i = 0; i < best.Count; i++)
-                    {
-                        open.Enqueue((children[i], node, chance * chances[i]), -chance * chances[i]);
-                    }
-                }
-
-                if (tokens.Count >= nodes || !open.TryDequeue(out var next, out _))
-                {
-                    break;
-                }
-
-                (node, chance) = (tokens.Count, next.Chance);
-                tokens.Add(next.Token);
-                parents.Add(next.Parent);
-                depths.Add(depths[next.Parent] + 1);
-            }
+            return tree;
         }
 
-        return new DraftTree([.. tokens], [.. parents], [.. depths]);
+        if (_path.Length < count)
+        {
+            _path = new int[count];
+        }
+
+        _open.Clear();
+        _reader.Start(session, hidden.Slice(1, count - 1), first);
+        Span<int> children = stackalloc int[Children];
+        Span<float> chances = stackalloc float[Children];
+        for (var (node, chance) = (0, 1f); ;)
+        {
+            var picked = tree.Depths[node];
+            if (picked + 1 < count)
+            {
+                for (var (place, ancestor) = (picked, node); ancestor > 0; ancestor = tree.Parents[ancestor])
+                {
+                    _path[--place] = tree.Tokens[ancestor];
+                }
+
+                var best = new BestGuesses(children, chances);
+                _reader.Guess(session, u, g + 1 + picked, picked, _path.AsSpan(0, picked), _ptp.Doubt, ref best);
+                for (var i = 0; i < best.Count; i++)
+                {
+                    _open.Enqueue((children[i], node, chance * chances[i]), -chance * chances[i]);
+                }
+            }
+
+            if (tree.Count >= nodes || !_open.TryDequeue(out var next, out _))
+            {
+                return tree;
+            }
+
+            (node, chance) = (tree.Add(next.Token, next.Parent), next.Chance);
+        }
     }
 }

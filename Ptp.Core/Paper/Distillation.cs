@@ -88,6 +88,11 @@ public sealed class Distillation
     private readonly Tape _context;
     private readonly Tape _slots;
     private readonly KvCache? _cache;
+    private readonly DistillationBatch _batch;
+    private readonly RandomStream _random = new(0, "starts");
+    private readonly LogitsTransform _transform;
+    private readonly float[] _law;
+    private int[] _numbers = []; // cache slots of the context, or positions of a student's rows
     private Tensor? _known; // [S, D], hidden states of the last pass's context
     private Tensor? _teacher; // [R, V], logits of the base where a slot predicts a law
 
@@ -118,6 +123,9 @@ public sealed class Distillation
         }
 
         Optimiser = new AdamW(ptp.Trained, optimiser);
+        _batch = NewBatch();
+        _law = new float[ptp.Network.Config.VocabularySize];
+        _transform = new LogitsTransform(ptp.Law, _law.Length);
         _context = new Tape(ptp.Network.Backend);
         _slots = new Tape(ptp.Network.Backend) { Recording = true };
         _cache = ptp.SharesBase
@@ -132,14 +140,14 @@ public sealed class Distillation
     public StepReport Step()
     {
         var step = Optimiser.StepsTaken + 1;
-        var random = new RandomStream(_options.Seed, $"starts of step {step}");
-        var batch = DistillationBatch.Draw(_completions, _ptp, _options, random, SureSlots);
+        _random.Restart(_options.Seed, "starts of step ", step);
+        var batch = Draw(_batch, _random);
         if (_options.Proposals == ProposalSource.Student)
         {
-            batch = Continued(batch, random);
+            batch = Continued(batch, _random);
         }
 
-        var (loss, weight) = Loss(batch, random);
+        var (loss, weight) = Loss(batch, _random);
         Backward();
         var rate = _rate.At(step);
         var norm = Optimiser.Step(rate, 1 / weight);
@@ -160,7 +168,13 @@ public sealed class Distillation
             DistillationLoss.Divergence => _slots.Divergence(logits, _teacher!, scale, batch.Weights),
             _ => _slots.ReverseDivergence(logits, _teacher!, scale, batch.Weights),
         };
-        return (loss, Math.Max(1e-9, batch.Weights.Sum(w => (double)w)));
+        var sum = 0.0;
+        foreach (var weight in batch.Weights)
+        {
+            sum += weight;
+        }
+
+        return (loss, Math.Max(1e-9, sum));
     }
 
     /// <summary>Replays the gradients of the last <see cref="Loss"/>.</summary>
@@ -182,29 +196,25 @@ public sealed class Distillation
         double[] softness = [0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3];
         double[] doubts = [0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1, 1.5];
         var (right, chance) = (new long[softness.Length], new double[doubts.Length]);
-        var law = new float[_ptp.Network.Config.VocabularySize];
-        var transform = new LogitsTransform(_ptp.Law, law.Length);
         Span<int> tokens = stackalloc int[Alternatives];
         Span<float> chances = stackalloc float[Alternatives];
         for (var i = 0; i < batches; i++)
         {
-            var batch = DistillationBatch.Draw(
-                _completions, _ptp, _options, new RandomStream(_options.Seed, $"starts of softness {i}"), SureSlots);
+            var batch = Draw(NewBatch(), new RandomStream(_options.Seed, $"starts of softness {i}"));
             var logits = Logits(batch).Value;
             for (var row = 0; row < logits.Rows; row++)
             {
-                _slots.Backend.Download(logits.Slice(row, 1), law);
-                transform.ToLaw(law, law);
-                var u = batch.TargetU.AsSpan(row * _ptp.NumbersPerToken, _ptp.NumbersPerToken);
+                ToLaw(_slots, logits, row);
+                var u = batch.TargetU.Slice(row * _ptp.NumbersPerToken, _ptp.NumbersPerToken);
                 for (var c = 0; c < softness.Length; c++)
                 {
-                    right[c] += _ptp.Rule.Guess(u, law, softness[c], out _) == batch.Targets[row] ? 1 : 0;
+                    right[c] += _ptp.Rule.Guess(u, _law, softness[c], out _) == batch.Targets[row] ? 1 : 0;
                 }
 
                 for (var c = 0; c < doubts.Length; c++)
                 {
                     var best = new BestGuesses(tokens, chances);
-                    _ptp.Rule.Guess(u, law, doubts[c], ref best);
+                    _ptp.Rule.Guess(u, _law, doubts[c], ref best);
                     var place = tokens[..best.Count].IndexOf(batch.Targets[row]);
                     chance[c] += Math.Log(Math.Max(place < 0 ? 0 : chances[place], LeastChance));
                 }
@@ -224,15 +234,22 @@ public sealed class Distillation
     {
         Numbers(random, batch.U);
         var slots = Logits(batch).Value;
-        var exact = _ptp.Shift > 0 ? BaseLogits([.. batch.Runs.Select(run => batch.Place(run) - 1)]) : null;
+        var places = new int[batch.Runs.Length];
+        for (var index = 0; index < places.Length; index++)
+        {
+            places[index] = batch.Place(batch.Runs[index]) - 1;
+        }
+
+        var exact = _ptp.Shift > 0 ? BaseLogits(places) : null;
         var (texts, runs) = (new List<Completion>(), new List<SlotRun>());
         var (row, room, width) = (0, _options.ContextTokens, _ptp.NumbersPerToken);
-        foreach (var (index, run) in batch.Runs.Index())
+        for (var index = 0; index < places.Length; index++)
         {
+            var run = batch.Runs[index];
             var tokens = batch.Text(run.Text).AsSpan(0, run.Start).ToArray().ToList();
             if (exact is not null)
             {
-                tokens.Add(Picked(exact.Slice(index, 1), batch.U.AsSpan(row * width, width))); // its law is the base's own
+                tokens.Add(Picked(exact, index, batch.U.Slice(row * width, width))); // its law is the base's own
             }
 
             for (var slot = 0; slot < run.Count; slot++, row++)
@@ -240,9 +257,9 @@ public sealed class Distillation
                 // A categorical slot's token is picked by the u that the next one carries. A one-hot slot's is drawn from what it
                 // holds for possible, with fresh numbers: its likeliest token alone would teach it to repeat itself.
                 var picks = _ptp.Shift > 0 && slot + 1 < run.Count
-                    ? batch.U.AsSpan((row + 1) * width, width)
+                    ? batch.U.Slice((row + 1) * width, width)
                     : Numbers(random, new float[width]);
-                tokens.Add(Picked(slots.Slice(row, 1), picks));
+                tokens.Add(Picked(slots, row, picks));
             }
 
             if (tokens.Count <= room)
@@ -266,16 +283,26 @@ public sealed class Distillation
         return u;
     }
 
-    private int Picked(Tensor logits, ReadOnlySpan<float> u)
+    private int Picked(Tensor logits, int row, ReadOnlySpan<float> u)
     {
-        var law = new float[logits.Columns];
-        _slots.Backend.Download(logits, law);
-        new LogitsTransform(_ptp.Law, law.Length).ToLaw(law, law);
-        return _ptp.Rule.Pick(u, law);
+        ToLaw(_slots, logits, row);
+        return _ptp.Rule.Pick(u, _law);
     }
 
+    /// <summary>The law of a row of logits, in _law.</summary>
+    private void ToLaw(Tape tape, Tensor logits, int row)
+    {
+        tape.Backend.Download(logits.Slice(row, 1), _law);
+        _transform.ToLaw(_law, _law);
+    }
+
+    private DistillationBatch NewBatch() => new(_ptp.NumbersPerToken, _options.Gamma, _ptp.Shift);
+
+    private DistillationBatch Draw(DistillationBatch batch, RandomStream random) =>
+        batch.Draw(_completions, _ptp.Slots, _options, random, SureSlots);
+
     /// <summary>Logits of the base behind places of the context of the last pass, [R, V].</summary>
-    private Tensor BaseLogits(int[] places)
+    private Tensor BaseLogits(ReadOnlySpan<int> places)
     {
         var hidden = _context.Empty(places.Length, _known!.Columns, needsGradient: false);
         _context.Backend.Embedding(_known, places, hidden.Value);
@@ -287,20 +314,17 @@ public sealed class Distillation
     /// </summary>
     private void InferU(DistillationBatch batch, double beta, RandomStream noise)
     {
-        int[] places = [.. batch.TargetPlaces.Select(place => place - _ptp.Shift - 1)];
+        var places = batch.PlacesBefore(_ptp.Shift + 1);
         var logits = BaseLogits(places);
-        var law = new float[logits.Columns];
-        var transform = new LogitsTransform(_ptp.Law, law.Length);
         var (row, width) = (0, _ptp.NumbersPerToken);
         foreach (var run in batch.Runs)
         {
             var possible = true;
             for (var slot = 0; slot < run.Count; slot++, row++)
             {
-                _context.Backend.Download(logits.Slice(row, 1), law);
-                transform.ToLaw(law, law);
-                var u = batch.U.AsSpan(row * width, width);
-                possible &= _ptp.Rule.TryDraw(batch.Ids[places[row] + 1], law, noise, beta, u);
+                ToLaw(_context, logits, row);
+                var u = batch.U.Slice(row * width, width);
+                possible &= _ptp.Rule.TryDraw(batch.Ids[places[row] + 1], _law, noise, beta, u);
                 if (!possible)
                 {
                     u.Clear();
@@ -318,14 +342,19 @@ public sealed class Distillation
         _context.Reset();
         var tokens = _context.Empty(context, network.Config.HiddenSize);
         _context.Embedding(network.Embeddings, batch.Ids, tokens);
-        var places = Enumerable.Range(0, context).ToArray();
-        var call = new CallRows(batch.Positions, batch.ContextVisibility(), _cache, places);
+        var cacheSlots = Scratch(context);
+        for (var i = 0; i < context; i++)
+        {
+            cacheSlots[i] = i;
+        }
+
+        var call = new CallRows(batch.Positions, batch.ContextVisibility(), _cache, cacheSlots);
         var depth = _ptp.Sampler?.Depth ?? 0;
         var early = network.Blocks(_context, tokens, call, layers: ..depth);
         var known = network.Blocks(_context, early, call, layers: depth..);
         var learnsLaws = _loss is DistillationLoss.Divergence or DistillationLoss.ReverseDivergence;
         _known = known.Value;
-        _teacher = learnsLaws ? BaseLogits([.. batch.TargetPlaces.Select(place => place - 1)]) : null;
+        _teacher = learnsLaws ? BaseLogits(batch.PlacesBefore(1)) : null;
         if (_options.InferredU is { } beta && noise is not null)
         {
             InferU(batch, beta, noise);
@@ -334,7 +363,7 @@ public sealed class Distillation
         _slots.Reset();
         var x = _slots.Empty(batch.Targets.Length, network.Config.HiddenSize);
         _ptp.Embed(_slots, batch.U, batch.LastTokens, x);
-        var rows = new CallRows(batch.SlotPositions, batch.SlotVisibility(cached: true), _cache, GateStart: 0);
+        var rows = new CallRows(batch.SlotPositions, batch.SlotVisibility(cached: true), _cache, gateStart: 0);
         var hidden = network.Blocks(_slots, x, rows, _ptp.Lora);
         return _ptp.Sampler is { } sampler
             ? sampler.Logits(_slots, hidden, batch.EarlierTokens(sampler.History), depth > 0 ? Before(_slots, early.Value, batch) : null)
@@ -345,7 +374,7 @@ public sealed class Distillation
     private static Variable Before(Tape tape, Tensor context, DistillationBatch batch)
     {
         var rows = tape.Empty(batch.Targets.Length, context.Columns, needsGradient: false);
-        tape.Backend.Embedding(context, [.. batch.TargetPlaces.Select(place => place - 1)], rows.Value);
+        tape.Backend.Embedding(context, batch.PlacesBefore(1), rows.Value);
         return rows;
     }
 
@@ -358,8 +387,21 @@ public sealed class Distillation
         var x = _slots.Empty(context + slots, network.Config.HiddenSize);
         _slots.Embedding(network.Embeddings, batch.Ids, x.Slice(0, context));
         _ptp.Embed(_slots, batch.U, batch.LastTokens, x.Slice(context, slots));
-        var rows = new CallRows([.. batch.Positions, .. batch.SlotPositions], batch.SlotVisibility(cached: false));
+        var positions = Scratch(context + slots);
+        batch.Positions.CopyTo(positions);
+        batch.SlotPositions.CopyTo(positions[context..]);
+        var rows = new CallRows(positions, batch.SlotVisibility(cached: false));
         var hidden = network.Blocks(_slots, x, rows);
         return network.Logits(_slots, hidden.Slice(context, slots));
+    }
+
+    private Span<int> Scratch(int length)
+    {
+        if (_numbers.Length < length)
+        {
+            _numbers = new int[2 * length];
+        }
+
+        return _numbers.AsSpan(0, length);
     }
 }

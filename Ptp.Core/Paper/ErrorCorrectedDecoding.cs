@@ -27,6 +27,8 @@ public sealed class ErrorCorrectedDecoding(
     private readonly ModelSession _session = new(model, law, rule);
     private readonly int _slots = Math.Min(slots > 0 ? slots : drafter.Slots, drafter.Slots);
     private readonly IDraftLength _length = length ?? new LongestLength();
+    private int[] _called = []; // tokens of the verifying call
+    private int[] _verified = [];
 
     /// <inheritdoc/>
     public string Name => "ptp";
@@ -45,54 +47,55 @@ public sealed class ErrorCorrectedDecoding(
         var most = Math.Min(_slots, Math.Min(limits.MaxNewTokens - g, _session.Room) - 1);
         var context = _session.Cache.Length;
         var count = most > 0 ? Math.Min(most, _length.Draft(context, most)) : 0;
-        var draft = count > 0 ? drafter.Propose(_session, u, g, count) : new Draft([], [], false);
-        var tokens = draft.Tokens;
-        var verified = new int[tokens.Length + 1];
-        var ownFirst = tokens.Length > 0 ? tokens[0] : -1;
-        var firstRight = false;
+        var draft = count > 0 ? drafter.Propose(_session, u, g, count) : default;
+        if (_called.Length <= draft.Tokens.Length)
+        {
+            (_called, _verified) = (new int[draft.Tokens.Length + 1], new int[draft.Tokens.Length + 1]);
+        }
+
+        var ownFirst = draft.Tokens.Length > 0 ? draft.Tokens[0] : -1;
+        var (drafted, known, firstRight) = (draft.Tokens.Length, 0, false);
         if (draft.KnowsFirstLaw)
         {
-            verified[0] = _session.Pick(0, u, g);
-            firstRight = ownFirst == verified[0];
+            (_verified[0], known) = (_session.Pick(0, u, g), 1);
+            firstRight = ownFirst == _verified[0];
             if (!exactFirst && !firstRight)
             {
                 // Already refuted: no call is spent on a draft that starts wrong.
                 _session.Stats.AddOwn(false, 0);
-                return Rounds.Commit(verified.AsSpan(0, 1), tokens, count, 0, output, limits, _session, committed);
+                return Rounds.Commit(_verified.AsSpan(0, 1), draft.Tokens, count, 0, output, limits, _session, committed);
             }
 
-            tokens = tokens[..Math.Clamp(_length.Verify(context, tokens.Length, firstRight), 1, tokens.Length)]; // a copy
-            tokens[0] = verified[0];
-            verified = verified[..(tokens.Length + 1)];
-            _session.Verify(tokens);
+            drafted = Math.Clamp(_length.Verify(context, drafted, firstRight), 1, drafted);
         }
-        else
-        {
-            _session.Verify([_session.Tokens[^1], .. tokens]);
-        }
+
+        // Token r of the draft stands at r + 1 - known; before it the last committed token, or, where its law is known, the exact first.
+        var tokens = _called.AsSpan(0, drafted + 1 - known);
+        draft.Tokens[..drafted].CopyTo(tokens[(1 - known)..]);
+        tokens[0] = known > 0 ? _verified[0] : _session.Tokens[^1];
+        _session.Verify(tokens);
 
         // Law row r of the last call is Q_{r + known}: the law after draft tokens d_0..d_{r + known - 1}.
-        var known = draft.KnowsFirstLaw ? 1 : 0;
         var correct = known;
-        for (var r = known; r < verified.Length; r++)
+        while (true)
         {
-            verified[r] = _session.Pick(r - known, u, g + r);
-            if (r < tokens.Length && verified[r] == tokens[r])
+            _verified[correct] = _session.Pick(correct - known, u, g + correct);
+            if (correct == drafted || _verified[correct] != tokens[correct + 1 - known])
             {
-                correct++;
-                continue;
+                break;
             }
 
-            verified = verified[..(r + 1)];
+            correct++;
         }
 
-        var stop = Rounds.Commit(verified, draft.Tokens, tokens.Length, correct, output, limits, _session, committed);
-        if (tokens.Length > 0)
+        var stop = Rounds.Commit(
+            _verified.AsSpan(0, correct + 1), draft.Tokens, drafted, correct, output, limits, _session, committed);
+        if (drafted > 0)
         {
             // As for the round itself: what an end token cut off was never committed, so it was never correct either.
-            firstRight = ownFirst == verified[0];
+            firstRight = ownFirst == _verified[0];
             _session.Stats.AddOwn(firstRight, firstRight ? Math.Min(correct, output.Count - g) : 0);
-            _length.Observe(tokens.Length, correct, firstRight);
+            _length.Observe(drafted, correct, firstRight);
         }
 
         return stop;

@@ -148,7 +148,7 @@ public sealed class InverseAutoregressiveTraining
         var places = texts.Tokens().Where(p => p.Slot + 1 < texts.Predicted(p.Text)).ToArray();
         var (context, slots) = (batch.Ids.Length, places.Length);
         var visibility = batch.ContextVisibility();
-        var (positions, targets, weights) = (new List<int>(batch.Positions), new List<int>(), new List<float>());
+        var (positions, targets, weights) = (new List<int>([.. batch.Positions]), new List<int>(), new List<float>());
         var first = new int[texts.Texts.Count];
         for (var (text, row) = (0, 0); text < first.Length; text++)
         {
@@ -179,7 +179,7 @@ public sealed class InverseAutoregressiveTraining
             _ptp.Embed(_tape, Carried(texts, inferred), last, x.Slice(context, slots));
         }
 
-        var hidden = network.Blocks(_tape, x, new CallRows([.. positions], visibility, GateStart: context), _ptp.Lora);
+        var hidden = network.Blocks(_tape, x, new CallRows([.. positions], visibility, gateStart: context), _ptp.Lora);
         var loss = _tape.CrossEntropy(network.Logits(_tape, hidden), [.. targets], [.. weights]);
         return (loss, texts.Count, weights.Sum(w => (double)w));
     }

@@ -247,7 +247,7 @@ public sealed class Inversion
             (positions[row], slots[row]) = (place, region + place);
         }
 
-        return Slots(texts, [.. active.Select(text => (text, slot))], u, firsts, new CallRows(positions, visibility, _cache, slots, GateStart: 0));
+        return Slots(texts, [.. active.Select(text => (text, slot))], u, firsts, new CallRows(positions, visibility, _cache, slots, gateStart: 0));
     }
 
     /// <summary>All slots that carry a number which another token needs, in one call.</summary>
@@ -265,7 +265,7 @@ public sealed class Inversion
 
         return places.Count == 0
             ? (_ptp.Network.Backend.Allocate(1, _law.Length), places)
-            : (Slots(texts, places, u, Offsets(texts), new CallRows(positions, visibility, _cache, GateStart: 0)), places);
+            : (Slots(texts, places, u, Offsets(texts), new CallRows(positions, visibility, _cache, gateStart: 0)), places);
     }
 
     private Tensor Slots(SplitTexts texts, List<(int Text, int Slot)> places, float[] u, int[] firsts, CallRows rows)

@@ -2,6 +2,7 @@
 //   gated (section 4): one call [last token (base row) | N slots (gated rows)] on the verifier's cache; also yields P(t_g) exactly
 //   student: the same rows on the student's own network and cache. Refuses: a gated drafter on another model's session.
 
+using System.Runtime.InteropServices;
 using Ptp.Core.Decoding;
 using Ptp.Core.Tensors;
 
@@ -11,6 +12,8 @@ namespace Ptp.Core.Paper;
 [Paper("O-PTP")]
 public sealed class OneHotDrafter(SlotModel ptp) : IDrafter
 {
+    private readonly Likeliest _likeliest = new();
+
     /// <inheritdoc/>
     public int Slots => ptp.Slots;
 
@@ -27,31 +30,40 @@ public sealed class OneHotDrafter(SlotModel ptp) : IDrafter
             "a session on another model", "the adapter's own base", "Load the adapter on this model.");
         var tape = session.Tape;
         tape.Reset();
-        var (x, rows) = ptp.Rows(tape, session, [session.Tokens[^1]], u, g, count);
+        var x = ptp.Rows(tape, session, [session.Tokens[^1]], u, g, count, out var rows);
         var hidden = session.Model.Blocks(tape, x, rows, ptp.Lora);
         session.Stats.AddCall(1 + count);
         session.Cache.Append(1);
         var logits = session.Model.Logits(tape, hidden).Value;
         session.KeepLogits(logits.Slice(0, 1));
-        var (tokens, confidences) = Argmax(session.Model.Backend, logits.Slice(1, count));
-        return new Draft(tokens, confidences, KnowsFirstLaw: true);
+        return _likeliest.Draft(session.Model.Backend, logits.Slice(1, count), knowsFirstLaw: true);
     }
+}
+
+/// <summary>Reads one-hot slots by argmax, in memory of its own.</summary>
+internal sealed class Likeliest
+{
+    private float[] _logits = [];
+    private int[] _tokens = [];
+    private float[] _confidences = [];
 
     /// <summary>The likeliest token of each row and its softmax probability; logits [R, V].</summary>
-    internal static (int[] Tokens, float[] Confidences) Argmax(IBackend backend, Tensor logits)
+    public Draft Draft(IBackend backend, Tensor logits, bool knowsFirstLaw)
     {
-        var host = new float[logits.Length];
-        backend.Download(logits, host);
-        var tokens = new int[logits.Rows];
-        var confidences = new float[logits.Rows];
-        for (var row = 0; row < logits.Rows; row++)
+        if (_logits.Length < logits.Length)
         {
-            var line = host.AsSpan(row * logits.Columns, logits.Columns);
-            tokens[row] = System.Numerics.Tensors.TensorPrimitives.IndexOfMax<float>(line);
-            confidences[row] = Cpu.Softmax.ProbabilityOf(line, tokens[row]);
+            (_logits, _tokens, _confidences) = (new float[logits.Length], new int[logits.Rows], new float[logits.Rows]);
         }
 
-        return (tokens, confidences);
+        backend.Download(logits, _logits.AsSpan(0, logits.Length));
+        for (var row = 0; row < logits.Rows; row++)
+        {
+            var line = _logits.AsSpan(row * logits.Columns, logits.Columns);
+            _tokens[row] = System.Numerics.Tensors.TensorPrimitives.IndexOfMax<float>(line);
+            _confidences[row] = Cpu.Softmax.ProbabilityOf(line, _tokens[row]);
+        }
+
+        return new Draft(_tokens.AsSpan(0, logits.Rows), _confidences.AsSpan(0, logits.Rows), knowsFirstLaw);
     }
 }
 
@@ -59,6 +71,7 @@ public sealed class OneHotDrafter(SlotModel ptp) : IDrafter
 public sealed class StudentDrafter(SlotModel ptp) : IDrafter
 {
     private readonly ModelSession _own = new(ptp.Network, SamplingOptions.Greedy, ptp.Rule);
+    private readonly Likeliest _likeliest = new();
 
     /// <inheritdoc/>
     public int Slots => ptp.Slots;
@@ -70,14 +83,13 @@ public sealed class StudentDrafter(SlotModel ptp) : IDrafter
     public Draft Propose(ModelSession session, Auxiliaries u, long g, int count)
     {
         // The student's cache lags by what the last round committed; those rows ride along in this call.
-        var fresh = session.Tokens.GetRange(_own.Cache.Length, session.Tokens.Count - _own.Cache.Length);
+        var fresh = CollectionsMarshal.AsSpan(session.Tokens)[_own.Cache.Length..];
         _own.Tape.Reset();
-        var (x, rows) = ptp.Rows(_own.Tape, _own, [.. fresh], u, g, count);
+        var x = ptp.Rows(_own.Tape, _own, fresh, u, g, count, out var rows);
         var hidden = ptp.Network.Blocks(_own.Tape, x, rows, ptp.Lora);
-        session.Stats.AddCall(fresh.Count + count, ofDrafter: true);
-        _own.Cache.Append(fresh.Count);
-        var logits = ptp.Network.Logits(_own.Tape, hidden.Slice(fresh.Count, count)).Value;
-        var (tokens, confidences) = OneHotDrafter.Argmax(ptp.Network.Backend, logits);
-        return new Draft(tokens, confidences, KnowsFirstLaw: false);
+        session.Stats.AddCall(fresh.Length + count, ofDrafter: true);
+        _own.Cache.Append(fresh.Length);
+        var logits = ptp.Network.Logits(_own.Tape, hidden.Slice(fresh.Length, count)).Value;
+        return _likeliest.Draft(ptp.Network.Backend, logits, knowsFirstLaw: false);
     }
 }

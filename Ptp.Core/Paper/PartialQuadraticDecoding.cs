@@ -41,6 +41,7 @@ public sealed class PartialQuadraticDecoding : IDecoder
     private readonly ModelSession _session;
     private readonly PartialQuadraticOptions _options;
     private readonly CategoricalReader? _reader;
+    private readonly Likeliest _likeliest = new();
     private readonly DraftSurvival _survival;
     private readonly SingleStrand? _strand;
     private readonly int _slots;
@@ -170,7 +171,8 @@ public sealed class PartialQuadraticDecoding : IDecoder
         // A one-hot branch begins with the token that verification has just made known.
         var rest = slots.Slice(1, slots.Value.Rows - 1);
         var logits = _session.Model.Logits(_session.Tape, rest).Value;
-        (_draft, _confidences) = OneHotDrafter.Argmax(_session.Model.Backend, logits);
+        var draft = _likeliest.Draft(_session.Model.Backend, logits, knowsFirstLaw: false);
+        (_draft, _confidences) = (draft.Tokens.ToArray(), draft.Confidences.ToArray());
     }
 
     private int Useful(int slots) => Math.Max(0, slots - 1 + _ptp.Shift);

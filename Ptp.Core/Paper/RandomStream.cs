@@ -3,6 +3,7 @@
 // Not here: u, which is addressed by index (see Auxiliaries), and cryptographic strength.
 
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 
 namespace Ptp.Core.Paper;
 
@@ -11,9 +12,10 @@ namespace Ptp.Core.Paper;
 public sealed class RandomStream
 {
     private const ulong Gamma = 0x9e3779b97f4a7c15;
+    private const ulong FirstHash = 14695981039346656037UL;
 
-    private readonly ulong _first;
-    private readonly ulong _second;
+    private ulong _first;
+    private ulong _second;
 
     /// <summary>Opens the stream at its beginning.</summary>
     /// <param name="seed">The seed of the run.</param>
@@ -21,14 +23,18 @@ public sealed class RandomStream
     public RandomStream(ulong seed, string name)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
-        var hash = 14695981039346656037UL; // FNV-1a over UTF-16 units; string.GetHashCode differs between runs
-        foreach (var letter in name)
-        {
-            hash = (hash ^ letter) * 1099511628211UL;
-        }
+        Open(seed, Hash(FirstHash, name));
+    }
 
-        _first = Mix(seed + Gamma) ^ Mix(hash);
-        _second = Mix(_first + Mix(hash + Gamma));
+    /// <summary>Becomes the stream that is named <paramref name="name"/> with a number behind it, such as "order of epoch 7".</summary>
+    /// <param name="seed">The seed of the run.</param>
+    /// <param name="name">The name up to the number.</param>
+    /// <param name="number">A step or an epoch.</param>
+    public void Restart(ulong seed, string name, int number)
+    {
+        Span<char> digits = stackalloc char[11];
+        number.TryFormat(digits, out var count, default, CultureInfo.InvariantCulture);
+        Open(seed, Hash(Hash(FirstHash, name), digits[..count]));
     }
 
     /// <summary>How many 64-bit words were drawn. Set it to resume a stream.</summary>
@@ -70,5 +76,22 @@ public sealed class RandomStream
         bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9;
         bits = (bits ^ (bits >> 27)) * 0x94d049bb133111eb;
         return bits ^ (bits >> 31);
+    }
+
+    private static ulong Hash(ulong hash, ReadOnlySpan<char> letters)
+    {
+        foreach (var letter in letters)
+        {
+            hash = (hash ^ letter) * 1099511628211UL; // FNV-1a over UTF-16 units; string.GetHashCode differs between runs
+        }
+
+        return hash;
+    }
+
+    private void Open(ulong seed, ulong hash)
+    {
+        _first = Mix(seed + Gamma) ^ Mix(hash);
+        _second = Mix(_first + Mix(hash + Gamma));
+        Position = 0;
     }
 }

@@ -7,7 +7,6 @@ using Ptp.Core.Autograd;
 using Ptp.Core.Decoding;
 using Ptp.Core.Heads;
 using Ptp.Core.Model;
-using Ptp.Core.Tensors;
 
 namespace Ptp.Core.Paper;
 
@@ -37,6 +36,7 @@ public sealed class SlotModel
     private const int MostFeatures = 1 << 14;
     private float[] _features = [];
     private float[] _numbers = [];
+    private int[] _lastTokens = [];
 
     /// <summary>Slots on <paramref name="network"/>; the embedding table starts small and random.</summary>
     /// <param name="network">The base model (with <paramref name="lora"/>), or a student of its own (without).</param>
@@ -130,7 +130,7 @@ public sealed class SlotModel
     /// <param name="u">Numbers, [R, NumbersPerToken].</param>
     /// <param name="lastTokens">For each slot, the last known token before its draft, [R].</param>
     /// <param name="x">Destination, [R, D].</param>
-    public void Embed(Tape tape, ReadOnlySpan<float> u, int[] lastTokens, Variable x)
+    public void Embed(Tape tape, ReadOnlySpan<float> u, ReadOnlySpan<int> lastTokens, Variable x)
     {
         var rows = x.Value.Rows;
         var width = Table.Value.Columns;
@@ -159,7 +159,7 @@ public sealed class SlotModel
         var rows = x.Value.Rows;
         if (_numbers.Length < rows * NumbersPerToken)
         {
-            _numbers = new float[rows * NumbersPerToken];
+            (_numbers, _lastTokens) = (new float[rows * NumbersPerToken], new int[rows]);
         }
 
         for (var row = 0; row < rows; row++)
@@ -167,13 +167,12 @@ public sealed class SlotModel
             u.Fill(g + row, _numbers.AsSpan(row * NumbersPerToken, NumbersPerToken));
         }
 
-        var lastTokens = new int[rows];
-        Array.Fill(lastTokens, lastToken);
-        Embed(tape, _numbers.AsSpan(0, rows * NumbersPerToken), lastTokens, x);
+        _lastTokens.AsSpan(0, rows).Fill(lastToken);
+        Embed(tape, _numbers.AsSpan(0, rows * NumbersPerToken), _lastTokens.AsSpan(0, rows), x);
     }
 
     /// <summary>One call of base rows for <paramref name="ids"/>, then slots g to g + count - 1, behind the session's cache.</summary>
-    internal (Variable X, CallRows Rows) Rows(Tape tape, ModelSession session, int[] ids, Auxiliaries u, long g, int count)
+    internal Variable Rows(Tape tape, ModelSession session, ReadOnlySpan<int> ids, Auxiliaries u, long g, int count, out CallRows rows)
     {
         var cached = session.Cache.Length;
         var x = tape.Empty(ids.Length + count, Network.Config.HiddenSize);
@@ -183,8 +182,8 @@ public sealed class SlotModel
             Embed(tape, u, g, ids[^1], x.Slice(ids.Length, count));
         }
 
-        var visibility = new Visibility().AddCausal(0, cached, ids.Length);
-        var positions = new int[count];
+        var visibility = session.NewVisibility().AddCausal(0, cached, ids.Length);
+        Span<int> positions = stackalloc int[count];
         for (var slot = 0; slot < count; slot++)
         {
             // A slot shares the position of the token before the one it predicts.
@@ -192,7 +191,8 @@ public sealed class SlotModel
             visibility.AddRow(0, cached).AddRange(0, ids.Length + slot + 1);
         }
 
-        return (x, session.BaseRows(ids.Length, visibility, positions));
+        rows = session.BaseRows(ids.Length, visibility, positions);
+        return x;
     }
 
     /// <summary>Moves all slots to the mean token vector, so that the base's circuits meet rows of a kind they know.</summary>

@@ -1,6 +1,6 @@
 // Memory of one pass: tensors handed out one after another, all taken back at once by Reset.
-// A training step of the same shape gets the same addresses again, so nothing is allocated after the first.
-// Refuses: freeing single tensors. A tensor of the arena is dead after Reset.
+// The next pass gets the same memory and the same tensor objects, pointed elsewhere, so nothing is allocated once passes have
+// reached their size. Refuses: freeing single tensors. A tensor of the arena, and every slice of it, is dead after Reset.
 
 namespace Ptp.Core.Tensors;
 
@@ -10,8 +10,10 @@ public sealed class Arena(IBackend backend)
     private const int Granule = 16; // floats in a cache line: every tensor starts on one
     private const int SmallestBlock = 1 << 16;
     private readonly List<Tensor> _blocks = [];
+    private readonly List<Tensor> _tensors = []; // of this pass and of longer ones before
     private int _block;
     private int _used;
+    private int _handedOut;
 
     /// <summary>Floats held in all blocks.</summary>
     public long Capacity { get; private set; }
@@ -36,9 +38,9 @@ public sealed class Arena(IBackend backend)
         }
 
         var block = _blocks[_block];
-        var tensor = new Tensor(block.Storage, block.Offset + _used, rows, columns);
+        var offset = block.Offset + _used;
         _used += padded;
-        return tensor;
+        return HandOut(block.Storage, offset, rows, columns);
     }
 
     /// <summary>A tensor [rows, columns] of zeros.</summary>
@@ -49,6 +51,20 @@ public sealed class Arena(IBackend backend)
         return tensor;
     }
 
+    /// <summary>A view of any tensor's memory that lives as long as the arena's own tensors.</summary>
+    public Tensor View(Tensor tensor, int start, int count) => tensor.Slice(start, count, this);
+
     /// <summary>Takes every tensor back.</summary>
-    public void Reset() => (_block, _used) = (0, 0);
+    public void Reset() => (_block, _used, _handedOut) = (0, 0, 0);
+
+    internal Tensor HandOut(TensorStorage storage, int offset, int rows, int columns)
+    {
+        if (_handedOut == _tensors.Count)
+        {
+            _tensors.Add(new Tensor(storage, offset, rows, columns, this));
+            return _tensors[_handedOut++];
+        }
+
+        return _tensors[_handedOut++].Point(storage, offset, rows, columns);
+    }
 }

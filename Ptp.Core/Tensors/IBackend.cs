@@ -1,7 +1,7 @@
 // One method per op of a LLaMA-style transformer, forward and backward: the table of contents of a transformer.
 // Rules every backend keeps: row independence (the numbers of a row depend on that row's inputs only, never on the
 // other rows of the call, threads or capacity), sums over the inner dimension in one fixed order, masked keys skipped.
-// Backward methods ADD to their destinations; argument order is sources, sizes, destination.
+// Backward methods ADD to their destinations, two of them only if asked; argument order is sources, sizes, destination.
 
 namespace Ptp.Core.Tensors;
 
@@ -13,6 +13,16 @@ public abstract class PackedMatrix
 
     /// <summary>K, the dimension that is summed over.</summary>
     public abstract int Inputs { get; }
+}
+
+/// <summary>How a weight is stored for products of inference.</summary>
+public enum WeightFormat
+{
+    /// <summary>As it is: the product is that of the floats, to the bit.</summary>
+    Exact,
+
+    /// <summary>Rounded to signed bytes, 64 of an output sharing a scale; rows of x are rounded to 16 bits. Four times less to read.</summary>
+    Int8,
 }
 
 /// <summary>Cosines and sines of RoPE for positions 0 to T - 1, each [T, K / 2].</summary>
@@ -59,13 +69,14 @@ public partial interface IBackend : IDisposable
     /// <param name="weight">W, [N, K].</param>
     /// <param name="transposed">True for the backward product.</param>
     /// <param name="reuse">An earlier packing of the same shape to overwrite, or null.</param>
-    PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse);
+    /// <param name="format">How it is stored; the transposed form is always exact.</param>
+    PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse, WeightFormat format = WeightFormat.Exact);
 
     /// <summary>y = x W^T, or y += x W^T; x [R, K], y [R, N]. Each element is one sum over K in ascending order.</summary>
     void MatMul(Tensor x, PackedMatrix weight, bool accumulate, Tensor y);
 
-    /// <summary>dX += dY W; dY [R, N], dX [R, K]; the weight is packed transposed.</summary>
-    void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, Tensor dX);
+    /// <summary>dX = dY W, or dX += dY W; dY [R, N], dX [R, K]; the weight is packed transposed.</summary>
+    void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, bool accumulate, Tensor dX);
 
     /// <summary>dW += dY^T x; dY [R, N], x [R, K], dW [N, K]; summed over R in ascending order.</summary>
     void MatMulBackwardWeight(Tensor dY, Tensor x, Tensor dW);
@@ -100,8 +111,8 @@ public partial interface IBackend : IDisposable
     /// <summary>y = silu(gate) * up, silu(a) = a / (1 + exp(-a)); all [R, F].</summary>
     void SwiGlu(Tensor gate, Tensor up, Tensor y);
 
-    /// <summary>Adds to dGate and dUp.</summary>
-    void SwiGluBackward(Tensor gate, Tensor up, Tensor dY, Tensor dGate, Tensor dUp);
+    /// <summary>Writes, or adds to, dGate and dUp.</summary>
+    void SwiGluBackward(Tensor gate, Tensor up, Tensor dY, bool accumulate, Tensor dGate, Tensor dUp);
 
     /// <summary>Row-wise softmax, the maximum subtracted; x, y [R, V].</summary>
     void Softmax(Tensor x, Tensor y);

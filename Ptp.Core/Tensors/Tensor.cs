@@ -40,29 +40,34 @@ public sealed unsafe class CpuStorage : TensorStorage
 }
 
 /// <summary>A matrix [Rows, Columns] of floats on a backend; possibly a view of another's storage.</summary>
+/// <remarks>One that an <see cref="Arena"/> made is the arena's: after its Reset the same object stands for another matrix.</remarks>
 public sealed class Tensor
 {
+    private readonly Arena? _arena;
+
     /// <summary>A view of <paramref name="storage"/> from <paramref name="offset"/> on.</summary>
     public Tensor(TensorStorage storage, int offset, int rows, int columns)
+        : this(storage, offset, rows, columns, null)
     {
-        Guard.Require(
-            rows >= 0 && columns >= 0 && offset >= 0 && offset + (long)rows * columns <= storage.Length,
-            "View a tensor", $"[{rows}, {columns}] at {offset}", $"a part of {storage.Length} floats",
-            "Check the shape against the storage.");
-        (Storage, Offset, Rows, Columns) = (storage, offset, rows, columns);
+    }
+
+    internal Tensor(TensorStorage storage, int offset, int rows, int columns, Arena? arena)
+    {
+        _arena = arena;
+        Point(storage, offset, rows, columns);
     }
 
     /// <summary>The memory behind this view.</summary>
-    public TensorStorage Storage { get; }
+    public TensorStorage Storage { get; private set; }
 
     /// <summary>First float of this view within <see cref="Storage"/>.</summary>
-    public int Offset { get; }
+    public int Offset { get; private set; }
 
     /// <summary>R.</summary>
-    public int Rows { get; }
+    public int Rows { get; private set; }
 
     /// <summary>Width of one row.</summary>
-    public int Columns { get; }
+    public int Columns { get; private set; }
 
     /// <summary>Rows * Columns.</summary>
     public int Length => Rows * Columns;
@@ -80,15 +85,30 @@ public sealed class Tensor
     /// <summary>Row <paramref name="row"/>, [C], of a tensor in CPU memory.</summary>
     public Span<float> Row(int row) => Cpu.Span(Offset + row * Columns, Columns);
 
-    /// <summary>A view of <paramref name="count"/> rows from <paramref name="start"/> on.</summary>
-    public Tensor Slice(int start, int count)
+    /// <summary>A view of <paramref name="count"/> rows from <paramref name="start"/> on; of an arena's tensor, the arena's as well.</summary>
+    public Tensor Slice(int start, int count) =>
+        start == 0 && count == Rows ? this : Slice(start, count, _arena);
+
+    /// <summary>The shape, as printed in errors.</summary>
+    public override string ToString() => $"[{Rows}, {Columns}]";
+
+    internal Tensor Slice(int start, int count, Arena? owner)
     {
         Guard.Require(
             start >= 0 && count >= 0 && start + count <= Rows, "Take rows of a tensor",
             $"rows {start} to {start + count}", $"rows within {this}", "Check the row range.");
-        return start == 0 && count == Rows ? this : new Tensor(Storage, Offset + start * Columns, count, Columns);
+        var offset = Offset + start * Columns;
+        return owner?.HandOut(Storage, offset, count, Columns) ?? new Tensor(Storage, offset, count, Columns);
     }
 
-    /// <summary>The shape, as printed in errors.</summary>
-    public override string ToString() => $"[{Rows}, {Columns}]";
+    [System.Diagnostics.CodeAnalysis.MemberNotNull(nameof(Storage))]
+    internal Tensor Point(TensorStorage storage, int offset, int rows, int columns)
+    {
+        Guard.Require(
+            rows >= 0 && columns >= 0 && offset >= 0 && offset + (long)rows * columns <= storage.Length,
+            "View a tensor", $"[{rows}, {columns}] at {offset}", $"a part of {storage.Length} floats",
+            "Check the shape against the storage.");
+        (Storage, Offset, Rows, Columns) = (storage, offset, rows, columns);
+        return this;
+    }
 }

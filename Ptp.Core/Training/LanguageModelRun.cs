@@ -133,8 +133,7 @@ public static class LanguageModelRun
         {
             var batch = batches.Next(Math.Min(1024, total - done), model.Config.MaxContext);
             tape.Reset();
-            var logits = model.Forward(tape, batch.Ids, new CallRows(batch.Positions, batch.Visibility));
-            loss += tape.CrossEntropy(logits, batch.Targets, []);
+            loss += model.CrossEntropy(tape, batch.Ids, new CallRows(batch.Positions, batch.Visibility), batch.Targets);
             targets += batch.Targets.Length;
         }
 

@@ -57,9 +57,12 @@ public sealed class LanguageModelTrainer
         {
             var batch = _batches.Next(_rows, Model.Config.MaxContext);
             _tape.Reset();
-            var logits = Model.Forward(_tape, batch.Ids, new CallRows(batch.Positions, batch.Visibility));
-            loss += _tape.CrossEntropy(logits, batch.Targets, []);
-            targets += batch.Targets.Count(t => t >= 0);
+            loss += Model.CrossEntropy(_tape, batch.Ids, new CallRows(batch.Positions, batch.Visibility), batch.Targets);
+            foreach (var target in batch.Targets)
+            {
+                targets += target >= 0 ? 1 : 0;
+            }
+
             _tape.Backward();
         }
 

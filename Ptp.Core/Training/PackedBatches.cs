@@ -7,7 +7,7 @@ using Ptp.Core.Tensors;
 
 namespace Ptp.Core.Training;
 
-/// <summary>R rows of packed documents.</summary>
+/// <summary>R rows of packed documents; it stands until the next batch of the same <see cref="PackedBatches"/>.</summary>
 /// <param name="Ids">Input tokens, [R].</param>
 /// <param name="Targets">Next tokens, [R]; -1 = none.</param>
 /// <param name="Positions">Position within the document, [R].</param>
@@ -24,11 +24,16 @@ public sealed class PackedBatches
     private readonly IReadOnlyList<WeightedDocuments> _corpora;
     private readonly double[] _given; // tokens drawn from each corpus, divided by its share
     private readonly int[][] _orders;
+    private readonly string[] _orderNames;
     private readonly int[] _next;
     private readonly int[] _epochs;
     private readonly ulong _seed;
     private readonly int _boundary;
-    private int[] _rest = [];
+    private readonly RandomStream _order = new(0, "order");
+    private PackedBatch _batch = new([], [], [], new Visibility(), []);
+    private int[] _document = [];
+    private int _at; // next token of <begin> document <end> to be an input
+    private int _length; // inputs of it: all but the last
 
     /// <summary>Batches over <paramref name="corpora"/>.</summary>
     /// <param name="corpora">Documents without begin and end tokens.</param>
@@ -44,7 +49,12 @@ public sealed class PackedBatches
         _given = new double[corpora.Count];
         _next = new int[corpora.Count];
         _epochs = new int[corpora.Count];
-        _orders = [.. corpora.Select((_, i) => Order(i))];
+        _orderNames = [.. corpora.Select(c => $"order {c.Name} ")];
+        _orders = [.. corpora.Select(c => new int[c.Documents.Count])];
+        for (var corpus = 0; corpus < _orders.Length; corpus++)
+        {
+            Shuffle(corpus);
+        }
     }
 
     /// <summary>The next batch of exactly <paramref name="rows"/> rows.</summary>
@@ -52,27 +62,35 @@ public sealed class PackedBatches
     /// <param name="longest">Longest piece of a document, at most the model's context.</param>
     public PackedBatch Next(int rows, int longest)
     {
-        var batch = new PackedBatch(new int[rows], new int[rows], new int[rows], new Visibility(), []);
-        var row = 0;
-        while (row < rows)
+        if (_batch.Ids.Length != rows)
         {
-            var piece = _rest.Length > 1 ? _rest : NextDocument();
-            var count = Math.Min(Math.Min(piece.Length - 1, longest), rows - row);
-            batch.Starts.Add(row);
-            for (var i = 0; i < count; i++)
-            {
-                batch.Ids[row + i] = piece[i];
-                batch.Targets[row + i] = piece[i + 1];
-                batch.Positions[row + i] = i;
-            }
-
-            batch.Visibility.AddCausal(0, 0, count);
-            _rest = piece[count..];
-            row += count;
+            _batch = _batch with { Ids = new int[rows], Targets = new int[rows], Positions = new int[rows] };
         }
 
-        return batch;
+        _batch.Starts.Clear();
+        _batch.Visibility.Clear();
+        for (var row = 0; row < rows;)
+        {
+            if (_at >= _length)
+            {
+                (_document, _at) = (NextDocument(), 0);
+                _length = _document.Length + 1;
+            }
+
+            var count = Math.Min(Math.Min(_length - _at, longest), rows - row);
+            _batch.Starts.Add(row);
+            _batch.Visibility.AddCausal(0, 0, count);
+            for (var i = 0; i < count; i++, row++, _at++)
+            {
+                (_batch.Ids[row], _batch.Targets[row], _batch.Positions[row]) = (TokenAt(_at), TokenAt(_at + 1), i);
+            }
+        }
+
+        return _batch;
     }
+
+    /// <summary>Token <paramref name="i"/> of the document with its boundaries.</summary>
+    private int TokenAt(int i) => i == 0 || i == _length ? _boundary : _document[i - 1];
 
     private int[] NextDocument()
     {
@@ -86,25 +104,23 @@ public sealed class PackedBatches
         {
             _next[corpus] = 0;
             _epochs[corpus]++;
-            _orders[corpus] = Order(corpus);
+            Shuffle(corpus);
         }
 
         var document = _corpora[corpus].Documents[_orders[corpus][_next[corpus]++]];
         _given[corpus] += (document.Length + 1) / _corpora[corpus].Share;
-        return [_boundary, .. document, _boundary];
+        return document;
     }
 
-    private int[] Order(int corpus)
+    private void Shuffle(int corpus)
     {
-        var order = new int[_corpora[corpus].Documents.Count];
-        var random = new RandomStream(_seed, $"order {_corpora[corpus].Name} {_epochs[corpus]}");
+        var order = _orders[corpus];
+        _order.Restart(_seed, _orderNames[corpus], _epochs[corpus]);
         for (var i = 0; i < order.Length; i++)
         {
-            var j = random.NextInt(i + 1);
+            var j = _order.NextInt(i + 1);
             order[i] = order[j];
             order[j] = i;
         }
-
-        return order;
     }
 }

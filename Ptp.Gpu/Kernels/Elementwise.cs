@@ -49,13 +49,14 @@ internal struct SwiGluKernel : IElementKernel
 internal struct SwiGluBackwardKernel : IElementKernel
 {
     public ArrayView<float> A, B, DY, DA, DB;
+    public float Keep; // 1 to add, 0 to write over what may be anything
 
     public readonly void Element(int index)
     {
         var (a, b, dy) = (A[index], B[index], DY[index]);
         var z = 1f / (1f + DeviceMath.Exp(-a));
-        DA[index] += dy * b * z * (1f + a * (1f - z));
-        DB[index] += dy * a * z;
+        DA[index] = (Keep > 0f ? DA[index] : 0f) + dy * b * z * (1f + a * (1f - z));
+        DB[index] = (Keep > 0f ? DB[index] : 0f) + dy * a * z;
     }
 }
 

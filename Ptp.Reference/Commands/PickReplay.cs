@@ -43,7 +43,7 @@ internal static class PickReplay
         for (var from = 0; from < tokens.Length; from += Rows)
         {
             var count = Math.Min(Rows, tokens.Length - from);
-            session.Verify(inputs[from..(from + count)]);
+            session.Verify(inputs.AsSpan(from, count));
             for (var row = 0; row < count; row++)
             {
                 var g = from + row;

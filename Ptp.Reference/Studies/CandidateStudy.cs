@@ -81,6 +81,6 @@ internal static class CandidateStudy
         session.Start(prompt);
         drafter.Start(prompt);
         var draft = drafter.Propose(session, Auxiliaries.FromValues(numbers), 0, TripModels.Slots).Tokens;
-        return new Candidate(tokens, places, draft.Zip(tokens).TakeWhile(t => t.First == t.Second).Count());
+        return new Candidate(tokens, places, draft.CommonPrefixLength(tokens));
     }
 }

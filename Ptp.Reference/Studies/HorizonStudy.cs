@@ -82,7 +82,7 @@ internal static class HorizonStudy
     {
         session.Start(prompt);
         drafter.Start(prompt);
-        return drafter.Propose(session, u, 0, TripModels.Slots).Tokens;
+        return drafter.Propose(session, u, 0, TripModels.Slots).Tokens.ToArray();
     }
 
     private static int[] Sampled(Inversion inversion, int[] prompt, Auxiliaries u)

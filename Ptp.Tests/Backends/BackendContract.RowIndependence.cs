@@ -131,7 +131,7 @@ public abstract partial class BackendContract
         yield return new RowOp($"MatMulBackwardInput K={inputs} N={outputs}", rows, (b, start, count) =>
         {
             var dX = Part(b, x, start, count, inputs);
-            b.MatMulBackwardInput(Part(b, y, start, count, outputs), b.Pack(Put(b, w, outputs, inputs), true, null), dX);
+            b.MatMulBackwardInput(Part(b, y, start, count, outputs), b.Pack(Put(b, w, outputs, inputs), true, null), true, dX);
             return Get(b, dX);
         });
 
@@ -162,7 +162,7 @@ public abstract partial class BackendContract
             var (dGate, dUp) = (Part(b, third, start, count, width), Part(b, third, start, count, width));
             b.SwiGluBackward(
                 Part(b, first, start, count, width), Part(b, second, start, count, width), Part(b, third, start, count, width),
-                dGate, dUp);
+                true, dGate, dUp);
             b.AddScaled(dUp, 0.7f, dGate); // both in one number, and a third op
             return Get(b, dGate);
         });
@@ -292,7 +292,7 @@ public abstract partial class BackendContract
             tape.Reset();
             int[] slots = [.. Enumerable.Range(cache.Length, count)];
             var rows = new CallRows(slots, Visibility.Causal(cache.Length, count), cache, slots);
-            logits.AddRange(Get(backend, model.Forward(tape, ids[cache.Length..(cache.Length + count)], rows).Value));
+            logits.AddRange(Get(backend, model.Forward(tape, ids.AsSpan(cache.Length, count), rows).Value));
             cache.Append(count);
         }
 

@@ -74,10 +74,14 @@ public abstract partial class BackendContract : IDisposable
         var (expectedX, expectedW) = (Doubles(dX), Doubles(dW));
         ScalarOps.LinearBackward(Doubles(dY), Doubles(x), Doubles(w), rows, inputs, outputs, expectedX, expectedW);
         var tensorDY = Put(dY, rows, outputs);
-        Backend.MatMulBackwardInput(tensorDY, Backend.Pack(tensorW, true, null), tensorDX);
+        Backend.MatMulBackwardInput(tensorDY, Backend.Pack(tensorW, true, null), true, tensorDX);
         Backend.MatMulBackwardWeight(tensorDY, tensorX, tensorDW);
         Near.Holds("dX", expectedX, Get(tensorDX));
         Near.Holds("dW", expectedW, Get(tensorDW));
+        ScalarOps.LinearBackward(
+            Doubles(dY), Doubles(x), Doubles(w), rows, inputs, outputs, expectedX = new double[dX.Length], expectedW);
+        Backend.MatMulBackwardInput(tensorDY, Backend.Pack(tensorW, true, null), false, tensorDX);
+        Near.Holds("dX written", expectedX, Get(tensorDX));
     });
 
     [Fact]
@@ -174,9 +178,14 @@ public abstract partial class BackendContract : IDisposable
         var (expectedGate, expectedUp) = (Doubles(dGate), Doubles(dUp));
         ScalarOps.SwiGluBackward(Doubles(dY), Doubles(gate), Doubles(up), expectedGate, expectedUp);
         var (tensorDGate, tensorDUp) = (Put(dGate, rows, width), Put(dUp, rows, width));
-        Backend.SwiGluBackward(tensorGate, tensorUp, Put(dY, rows, width), tensorDGate, tensorDUp);
+        Backend.SwiGluBackward(tensorGate, tensorUp, Put(dY, rows, width), true, tensorDGate, tensorDUp);
         Near.Holds("dGate", expectedGate, Get(tensorDGate));
         Near.Holds("dUp", expectedUp, Get(tensorDUp));
+        (expectedGate, expectedUp) = (new double[gate.Length], new double[gate.Length]);
+        ScalarOps.SwiGluBackward(Doubles(dY), Doubles(gate), Doubles(up), expectedGate, expectedUp);
+        Backend.SwiGluBackward(tensorGate, tensorUp, Put(dY, rows, width), false, tensorDGate, tensorDUp);
+        Near.Holds("dGate written", expectedGate, Get(tensorDGate));
+        Near.Holds("dUp written", expectedUp, Get(tensorDUp));
     });
 
     [Fact]

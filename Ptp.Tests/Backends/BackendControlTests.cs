@@ -60,10 +60,10 @@ public sealed class BackendControlTests
     {
         private Tensor? _weight;
 
-        public override PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse)
+        public override PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse, WeightFormat format)
         {
             _weight = transposed ? null : weight;
-            return base.Pack(weight, transposed, reuse);
+            return base.Pack(weight, transposed, reuse, format);
         }
 
         public override void MatMul(Tensor x, PackedMatrix weight, bool accumulate, Tensor y)

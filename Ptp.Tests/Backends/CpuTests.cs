@@ -1,5 +1,5 @@
-// The CPU backend under the backend contract: as it comes, with one thread, and with 256-bit tiles forced.
-// Source: MatMul.Use512 chooses the tiles; whatever it says, the bits must be the same.
+// The CPU backend under the backend contract: as it comes, with one thread, and with other vectors forced.
+// Source: MatMul.Width chooses the tiles; whatever it says, the bits must be the same.
 // Not here: the contract. The choice is global, so the class that forces it runs while no other test does.
 
 using System.Runtime.Intrinsics;
@@ -33,70 +33,57 @@ public sealed class ForcedVectors
 }
 
 [Collection(ForcedVectors.Name)]
-public sealed class Cpu256Tests : BackendContract
+public sealed class Cpu256Tests : ForcedVectorsContract
 {
-    private readonly bool _before = MatMul.Use512;
-
-    public Cpu256Tests() => MatMul.Use512 = false;
-
-    protected override IBackend Create() => new CpuBackend(1);
-
-    // 60 products: equal bits from tiles of either width, also where the last panel is not full.
-    [Fact]
-    public void Narrow_tiles_give_the_bits_of_wide_ones() => Cases.Run(60, random =>
+    public Cpu256Tests()
+        : base(Vector256.IsHardwareAccelerated ? VectorWidth.V256 : VectorWidth.Portable)
     {
-        if (!Vector512.IsHardwareAccelerated)
-        {
-            return; // one width only on this machine
-        }
+    }
+}
 
+[Collection(ForcedVectors.Name)]
+public sealed class CpuPortableTests : ForcedVectorsContract
+{
+    public CpuPortableTests()
+        : base(VectorWidth.Portable)
+    {
+    }
+
+    protected override int CaseCount => 40;
+}
+
+/// <summary>The contract with other vectors than this machine's best.</summary>
+public abstract class ForcedVectorsContract : BackendContract
+{
+    private readonly VectorWidth _before = MatMul.Width;
+    private readonly VectorWidth _forced;
+
+    private protected ForcedVectorsContract(VectorWidth forced)
+    {
+        _forced = forced;
+        MatMul.Width = forced;
+    }
+
+    // 60 rounds of every op: equal bits from vectors of either width, also where the last panel is not full.
+    [Fact]
+    public void Its_vectors_give_the_bits_of_the_best_ones() => Cases.Run(60, random =>
+    {
         using var backend = Create();
         foreach (var op in RowOps(random))
         {
-            MatMul.Use512 = true;
+            MatMul.Width = VectorWidths.Here.Last();
             var wide = op.Run(backend, 0, op.Rows);
-            MatMul.Use512 = false;
+            MatMul.Width = _forced;
             var narrow = op.Run(backend, 0, op.Rows);
             Assert.True(wide.AsSpan().SequenceEqual(narrow), op.Name);
         }
     });
 
-    // 40 products of up to 20 rows: panels of BF16 give the bits of panels of floats.
-    [Fact]
-    public void Short_weights_give_the_bits_of_long_ones() => Cases.Run(40, random =>
-    {
-        MatMul.Use512 = Vector512.IsHardwareAccelerated;
-        using var backend = Create();
-        using var pool = new CpuPool(1);
-        var (rows, inputs, outputs) = (1 + random.Next(20), 1 + random.Next(700), 1 + random.Next(300));
-        var (x, w) = (Normal(random, rows * inputs), Short(Normal(random, outputs * inputs)));
-        float[] Product(float[] weights)
-        {
-            var y = backend.Allocate(rows, outputs);
-            var packed = backend.Pack(Put(backend, weights, outputs, inputs), false, null);
-            backend.MatMul(Put(backend, x, rows, inputs), packed, false, y);
-            ((CpuPackedMatrix)packed).Panels(1, pool, out var half);
-            Assert.Equal(ReferenceEquals(weights, w) && MatMul.Use512, half);
-            return Get(backend, y);
-        }
-
-        // One more column of weights that are no BF16 keeps the panels of the same columns in floats.
-        float[] longer = [.. w, .. Enumerable.Repeat(1.1f, inputs)];
-        var columns = outputs;
-        var shortBits = Product(w);
-        outputs++;
-        var longBits = Product(longer);
-        for (var row = 0; row < rows; row++)
-        {
-            Assert.True(shortBits.AsSpan(row * columns, columns).SequenceEqual(longBits.AsSpan(row * outputs, columns)));
-        }
-
-        MatMul.Use512 = false;
-    });
+    protected override IBackend Create() => new CpuBackend(1);
 
     protected override void Dispose(bool disposing)
     {
-        MatMul.Use512 = _before;
+        MatMul.Width = _before;
         base.Dispose(disposing);
     }
 }

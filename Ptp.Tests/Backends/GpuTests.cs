@@ -74,7 +74,7 @@ public sealed class GpuTests(GpuFixture fixture) : IClassFixture<GpuFixture>
         var backwards = c.Backend.Pack(w, transposed: true, null);
         c.Backend.Fill(0f, w); // a packing is a copy
         c.Backend.MatMul(x, packed, accumulate: true, y);
-        c.Backend.MatMulBackwardInput(y, backwards, dX);
+        c.Backend.MatMulBackwardInput(y, backwards, true, dX);
         c.Backend.MatMulBackwardWeight(y, x, dW);
         var fresh = c.Tensor(rows, outputs);
         Assert.Same(packed, c.Backend.Pack(c.Tensor(outputs, inputs), transposed: false, packed));
@@ -114,7 +114,7 @@ public sealed class GpuTests(GpuFixture fixture) : IClassFixture<GpuFixture>
         Tensor Any() => c.Tensor(rows, width);
         var (a, b, y, dA, dB, softmax, m, v) = (Any(), Any(), Any(), Any(), Any(), Any(), Any(), Any());
         c.Backend.SwiGlu(a, b, y);
-        c.Backend.SwiGluBackward(a, b, y, dA, dB);
+        c.Backend.SwiGluBackward(a, b, y, true, dA, dB);
         c.Backend.Scale(30f, a); // far apart, so that exp without the maximum would overflow
         c.Backend.Softmax(a, softmax);
         c.Backend.Fill(0.01f, v);

@@ -26,14 +26,14 @@ internal class WrappedBackend(IBackend inner) : IBackend
     public void EmbeddingBackward(Tensor dOutput, ReadOnlySpan<int> ids, Tensor dTable) =>
         inner.EmbeddingBackward(dOutput, ids, dTable);
 
-    public virtual PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse) =>
-        inner.Pack(weight, transposed, reuse);
+    public virtual PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse, WeightFormat format) =>
+        inner.Pack(weight, transposed, reuse, format);
 
     public virtual void MatMul(Tensor x, PackedMatrix weight, bool accumulate, Tensor y) =>
         inner.MatMul(x, weight, accumulate, y);
 
-    public void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, Tensor dX) =>
-        inner.MatMulBackwardInput(dY, transposedWeight, dX);
+    public void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, bool accumulate, Tensor dX) =>
+        inner.MatMulBackwardInput(dY, transposedWeight, accumulate, dX);
 
     public void MatMulBackwardWeight(Tensor dY, Tensor x, Tensor dW) => inner.MatMulBackwardWeight(dY, x, dW);
 
@@ -61,8 +61,8 @@ internal class WrappedBackend(IBackend inner) : IBackend
 
     public void SwiGlu(Tensor gate, Tensor up, Tensor y) => inner.SwiGlu(gate, up, y);
 
-    public virtual void SwiGluBackward(Tensor gate, Tensor up, Tensor dY, Tensor dGate, Tensor dUp) =>
-        inner.SwiGluBackward(gate, up, dY, dGate, dUp);
+    public virtual void SwiGluBackward(Tensor gate, Tensor up, Tensor dY, bool accumulate, Tensor dGate, Tensor dUp) =>
+        inner.SwiGluBackward(gate, up, dY, accumulate, dGate, dUp);
 
     public void Softmax(Tensor x, Tensor y) => inner.Softmax(x, y);
 

@@ -38,7 +38,7 @@ public sealed class BranchDraftTests : IDisposable
                     {
                         session.Start(text[..^back]);
                         var g = text.Count - back - drawn.Prompt.Length;
-                        return drafter.Propose(session, drawn.U, g, back + draft.Length).Tokens[back..];
+                        return drafter.Propose(session, drawn.U, g, back + draft.Length).Tokens[back..].ToArray();
                     }
 
                     Assert.Equal(Call(1), draft); // the text's last token is the one that verification made known

@@ -87,7 +87,7 @@ public sealed class ControlTests
         public Draft Propose(ModelSession session, Auxiliaries u, long g, int count)
         {
             session.Verify([session.Tokens[^1]]);
-            return new Draft([0], [0f], KnowsFirstLaw: false);
+            return new Draft([0], [0f], knowsFirstLaw: false);
         }
     }
 }

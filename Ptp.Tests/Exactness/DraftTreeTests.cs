@@ -87,12 +87,11 @@ public sealed class DraftTreeTests : IDisposable
         var drawn = new ExactnessCase(_backend, (ulong)seed);
         var ptp = drawn.Slotted(DrafterKind.Categorical);
         var session = new ModelSession(drawn.Model, drawn.Law, ptp.Rule);
-        var drafter = new CategoricalTreeDrafter(ptp);
         session.Start(drawn.Prompt);
         var depth = Math.Min(ptp.Slots, session.Room - 1);
-        var small = drafter.Propose(session, drawn.U, 0, 4, depth);
+        var small = new CategoricalTreeDrafter(ptp).Propose(session, drawn.U, 0, 4, depth);
         session.Start(drawn.Prompt);
-        var large = drafter.Propose(session, drawn.U, 0, 12, depth);
+        var large = new CategoricalTreeDrafter(ptp).Propose(session, drawn.U, 0, 12, depth);
         Assert.InRange(large.Tokens.Length, 1, 12);
         if (ptp.Slots >= 4)
         {

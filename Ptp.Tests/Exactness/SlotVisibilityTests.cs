@@ -113,8 +113,8 @@ public sealed class SlotVisibilityTests : IDisposable
     private static float[][] Slots(SlotModel ptp, ModelSession session, float[] u, int count)
     {
         session.Tape.Reset();
-        var (x, rows) = ptp.Rows(
-            session.Tape, session, [session.Tokens[^1]], Auxiliaries.FromValues(u), 0, count);
+        var x = ptp.Rows(
+            session.Tape, session, [session.Tokens[^1]], Auxiliaries.FromValues(u), 0, count, out var rows);
         var logits = ptp.Network.Logits(session.Tape, ptp.Network.Blocks(session.Tape, x, rows, ptp.Lora)).Value;
         return [.. Enumerable.Range(1, count).Select(row => logits.Row(row).ToArray())];
     }

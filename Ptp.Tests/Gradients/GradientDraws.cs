@@ -140,7 +140,7 @@ internal sealed class SlotDraw
         tape.Embedding(Ptp.Network.Embeddings, Ids, x.Slice(0, Ids.Length));
         Ptp.Embed(tape, U, [.. U.Select(_ => Ids[^1])], x.Slice(Ids.Length, U.Length));
         int[] positions = [.. Enumerable.Range(0, Ids.Length), .. Enumerable.Range(Ids.Length - 1, U.Length)];
-        var rows = new CallRows(positions, Visibility.Causal(0, positions.Length), GateStart: Ids.Length);
+        var rows = new CallRows(positions, Visibility.Causal(0, positions.Length), gateStart: Ids.Length);
         tape.CrossEntropy(Ptp.Network.Logits(tape, Ptp.Network.Blocks(tape, x, rows, Lora)), _targets, []);
         tape.Backward();
     }

@@ -36,7 +36,7 @@ public sealed class SamplerHeadTests : IDisposable
         var slots = tape.Empty(rows, width);
         _backend.Copy(hidden.Value, slots.Value);
         int[] targets = [.. Enumerable.Range(0, rows).Select(_ => random.NextInt(vocabulary))];
-        tape.CrossEntropy(head.Logits(tape, slots, earlier, latest), targets, []);
+        tape.CrossEntropy(head.Logits(tape, slots, [.. earlier.SelectMany(ids => ids)], latest), targets, []);
         tape.Backward();
 
         var weights = head.Parameters.ToDictionary(p => p.Name, ScalarModels.Values);
@@ -86,8 +86,8 @@ public sealed class SamplerHeadTests : IDisposable
         var rows = hidden.Value.Rows;
         int[] text = [.. Enumerable.Range(0, 3 + rows).Select(_ => random.NextInt(head.Network.Config.VocabularySize))];
         var tape = new Tape(_backend);
-        int[][] Earlier(int[] tokens) => [.. Enumerable.Range(0, head.History)
-            .Select(i => Enumerable.Range(0, rows).Select(row => tokens[2 + row - i]).ToArray())];
+        int[] Earlier(int[] tokens) => [.. Enumerable.Range(0, head.History)
+            .SelectMany(i => Enumerable.Range(0, rows).Select(row => tokens[2 + row - i]))];
         Variable? Latest(int[] tokens)
         {
             var x = tape.Empty(tokens.Length, hidden.Value.Columns);
@@ -106,9 +106,9 @@ public sealed class SamplerHeadTests : IDisposable
         for (var round = 0; round < 2; round++) // the second meets the tokens' shares in store
         {
             var cache = new KvCache(_backend, head.Network.Config, text.Length);
-            head.Network.Forward(tape, text[..2], new CallRows([0, 1], Visibility.Causal(0, 2), cache, [0, 1]));
+            head.Network.Forward(tape, text.AsSpan(0, 2), new CallRows([0, 1], Visibility.Causal(0, 2), cache, [0, 1]));
             cache.Append(2);
-            steps.Start(tape, hidden, text[..3], cache);
+            steps.Start(tape, hidden, text.AsSpan(0, 3), null, cache);
             for (var row = 0; row < rows; row++)
             {
                 var expected = ScalarModels.Doubles(together.Row(row).ToArray());
@@ -144,7 +144,7 @@ public sealed class SamplerHeadTests : IDisposable
             int[] Draft()
             {
                 session.Start([1 % model.Config.VocabularySize, 0]);
-                return ptp.NewDrafter().Propose(session, Auxiliaries.FromValues(u), 0, 6).Tokens;
+                return ptp.NewDrafter().Propose(session, Auxiliaries.FromValues(u), 0, 6).Tokens.ToArray();
             }
 
             var before = Draft();

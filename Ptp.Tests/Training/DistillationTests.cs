@@ -136,8 +136,8 @@ public sealed class DistillationTests
                 Assert.Equal(text.U.At(target - 1 - text.PromptLength, 0), batch.U[row]);
                 Assert.Equal(text.U.At(target - text.PromptLength, 0), batch.TargetU[row]);
                 Assert.Equal(text.Tokens[target], batch.Ids[batch.TargetPlaces[row]]);
-                Assert.Equal(text.Tokens[target - 1], earlier[0][row]);
-                Assert.Equal(text.Tokens[Math.Max(0, target - 2)], earlier[1][row]);
+                Assert.Equal(text.Tokens[target - 1], earlier[row]);
+                Assert.Equal(text.Tokens[Math.Max(0, target - 2)], earlier[batch.Targets.Length + row]);
             }
         }
 

@@ -35,7 +35,8 @@ public sealed class ProposalTests
                 [.. Enumerable.Range(0, 12).Select(_ => random.NextInt(12))], 2, Auxiliaries.FromSeed(0, ptp.NumbersPerToken)))];
             var trainer = new Distillation(
                 ptp, texts, new DistillationOptions { ContextTokens = 64, SlotRows = 24, InferredU = beta }, new AdamWOptions(), new LearningRate());
-            var batch = DistillationBatch.Draw(texts, ptp, new DistillationOptions { ContextTokens = 64, SlotRows = 24 }, random, 3);
+            var batch = new DistillationBatch(ptp.NumbersPerToken, 1, ptp.Shift).Draw(
+                texts, ptp.Slots, new DistillationOptions { ContextTokens = 64, SlotRows = 24 }, random, 3);
             trainer.Loss(batch, random);
             var session = new ModelSession(network, law, ptp.Rule);
             var row = 0;
@@ -56,7 +57,7 @@ public sealed class ProposalTests
                         continue;
                     }
 
-                    var u = batch.U.AsSpan(row * ptp.NumbersPerToken, ptp.NumbersPerToken);
+                    var u = batch.U.Slice(row * ptp.NumbersPerToken, ptp.NumbersPerToken);
                     Assert.Equal(token, ptp.Rule.Pick(u, session.Law(0)));
                     checkedRows++;
                 }

@@ -107,7 +107,7 @@ internal sealed class TinyLanguage
                 });
             }
 
-            return new Draft([.. tokens], [.. tokens.Select(_ => 0.8f)], KnowsFirstLaw: false);
+            return new Draft(tokens.ToArray(), tokens.Select(_ => 0.8f).ToArray(), knowsFirstLaw: false);
         }
     }
 }

@@ -19,6 +19,8 @@ public sealed class DraftAndVerify : IDecoder
     private readonly float[] _rawLaw;
     private readonly ulong _seed;
     private readonly int _slots;
+    private int[] _called = []; // the last committed token and the draft
+    private int[] _decided = [];
 
     /// <summary>A decoder.</summary>
     /// <param name="model">The verifier.</param>
@@ -64,11 +66,19 @@ public sealed class DraftAndVerify : IDecoder
         var g = output.Count;
         // The last token of a round is the verifier's own, so a draft longer than what is left minus one is wasted.
         var most = Math.Min(_slots, Math.Min(limits.MaxNewTokens - g, _session.Room) - 1);
-        var draft = most > 0 ? _drafter.Propose(_session, u, g, most) : new Draft([], [], false);
-        int[] tokens = [.. draft.Tokens]; // a copy: the caller is told what was proposed, its first token included
-        var known = Verify(tokens, draft.KnowsFirstLaw, u, g);
-        var decided = new int[tokens.Length + 1];
-        tokens.AsSpan(0, known).CopyTo(decided);
+        var draft = most > 0 ? _drafter.Propose(_session, u, g, most) : default;
+        if (_called.Length <= draft.Tokens.Length)
+        {
+            (_called, _decided) = (new int[draft.Tokens.Length + 1], new int[draft.Tokens.Length + 1]);
+        }
+
+        var all = _called.AsSpan(0, draft.Tokens.Length + 1);
+        var tokens = all[1..]; // a copy: the caller is told what was proposed, its first token included
+        all[0] = _session.Tokens[^1];
+        draft.Tokens.CopyTo(tokens);
+        var known = Verify(all, draft.KnowsFirstLaw, u, g);
+        var decided = _decided.AsSpan(0, all.Length);
+        tokens[..known].CopyTo(decided);
         var correct = known;
         for (; ; correct++)
         {
@@ -101,13 +111,13 @@ public sealed class DraftAndVerify : IDecoder
             decided[correct] = tokens[correct];
         }
 
-        return Rounds.Commit(decided.AsSpan(0, correct + 1), draft.Tokens, tokens.Length, correct, output, limits, _session, committed);
+        return Rounds.Commit(decided[..(correct + 1)], draft.Tokens, tokens.Length, correct, output, limits, _session, committed);
     }
 
     /// <summary>The verifying call. Returns how many draft tokens are known: law row 0 is that of the first behind them.</summary>
-    private int Verify(int[] tokens, bool knowsFirstLaw, Auxiliaries u, long g)
+    private int Verify(Span<int> all, bool knowsFirstLaw, Auxiliaries u, long g)
     {
-        int[] all = [_session.Tokens[^1], .. tokens];
+        var tokens = all[1..];
         if (_own is not null)
         {
             VerifyByOwnLaws(knowsFirstLaw ? tokens : all, all, _own);
@@ -128,7 +138,7 @@ public sealed class DraftAndVerify : IDecoder
     /// <summary>
     /// Base rows for the cache, as always, and the same tokens again as gated rows behind the committed text: theirs are the laws.
     /// </summary>
-    private void VerifyByOwnLaws(int[] uncached, int[] all, SlotModel own)
+    private void VerifyByOwnLaws(ReadOnlySpan<int> uncached, ReadOnlySpan<int> all, SlotModel own)
     {
         var (tape, model, cached) = (_session.Tape, _session.Model, _session.Cache.Length);
         var (first, text) = (uncached.Length, _session.Tokens.Count - 1);
