@@ -1,12 +1,11 @@
 // Flows are exact: 20 kinds, 60 generated cases each, parameters far from the identity; both precisions, both directions.
 // Source: family of bijectors in Heads/Flows; the limits are 1e-10 in double and 1e-4 in float.
-// Not here: learning; FlowGradientTests has gradients, DensityTests has densities.
+// Not here: learning (FlowGradientTests has gradients), densities on grids.
 
 using Ptp.Core;
 using Ptp.Core.Autograd;
 using Ptp.Core.Cpu;
 using Ptp.Core.Heads.Flows;
-using Ptp.Core.Tensors;
 using Ptp.Gpu;
 using Xunit;
 using Xunit.Sdk;
