@@ -12,22 +12,21 @@ public sealed partial class Tape
     /// <summary>a * b, elementwise.</summary>
     public Variable Multiply(Variable a, Variable b)
     {
-        var y = new Variable(
-            _arena.RentZeroed(a.Value.Rows, a.Value.Columns),
-            Recording && (a.Gradient is not null || b.Gradient is not null) ? _arena.RentZeroed(a.Value.Rows, a.Value.Columns) : null);
+        var y = Empty(a.Value.Rows, a.Value.Columns, a.Gradient is not null || b.Gradient is not null);
+        backend.Fill(0f, y.Value);
         backend.MultiplyAdd(a.Value, b.Value, y.Value);
-        if (y.Gradient is not null)
+        if (Records(y))
         {
-            _backward.Add(() =>
+            Record(new Step { X = a, Z = b, Y = y }, static (tape, in s) =>
             {
-                if (a.Gradient is not null)
+                if (s.X.Gradient is not null)
                 {
-                    backend.MultiplyAdd(y.Gradient, b.Value, a.Gradient);
+                    tape.Backend.MultiplyAdd(tape.Whole(s.Y), s.Z.Value, tape.Whole(s.X));
                 }
 
-                if (b.Gradient is not null)
+                if (s.Z.Gradient is not null)
                 {
-                    backend.MultiplyAdd(y.Gradient, a.Value, b.Gradient);
+                    tape.Backend.MultiplyAdd(tape.Whole(s.Y), s.X.Value, tape.Whole(s.Z));
                 }
             });
         }
@@ -40,9 +39,10 @@ public sealed partial class Tape
     {
         var y = Empty(x.Value.Rows, x.Value.Columns, x.Gradient is not null);
         backend.Sigmoid(x.Value, y.Value);
-        if (y.Gradient is not null)
+        if (Records(y))
         {
-            _backward.Add(() => backend.SigmoidBackward(y.Value, y.Gradient, x.Gradient!));
+            Record(new Step { X = x, Y = y }, static (tape, in s) =>
+                tape.Backend.SigmoidBackward(s.Y.Value, tape.Whole(s.Y), tape.Whole(s.X)));
         }
 
         return y;
@@ -70,13 +70,13 @@ public sealed partial class Tape
     /// <summary>Keeps holes in a weight: once every op recorded after this is replayed, its gradient is zero where the mask is.</summary>
     public void KeepMask(Parameter weight, Tensor mask)
     {
-        if (Recording && weight.Gradient is { } gradient)
+        if (Recording && weight.Gradient is not null)
         {
-            _backward.Add(() =>
+            Record(new Step { Weight = weight, Mask = mask }, static (tape, in s) =>
             {
-                var masked = _arena.RentZeroed(mask.Rows, mask.Columns);
-                backend.MultiplyAdd(gradient, mask, masked);
-                backend.Copy(masked, gradient);
+                var masked = tape._arena.RentZeroed(s.Mask.Rows, s.Mask.Columns);
+                tape.Backend.MultiplyAdd(s.Weight.Gradient!, s.Mask, masked);
+                tape.Backend.Copy(masked, s.Weight.Gradient!);
             });
         }
     }
@@ -91,14 +91,23 @@ public sealed partial class Tape
     {
         var y = Empty(x.Value.Rows, x.Value.Columns);
         backend.Map(map, x.Value, parameters.Value, active, y.Value, logSlopes.Value);
-        if (Recording && y.Gradient is not null)
+        if (Records(y))
         {
-            _backward.Add(() => backend.MapBackward(
-                map, x.Value, parameters.Value, active, y.Gradient, logSlopes.Gradient!,
-                x.Gradient ?? _arena.RentZeroed(x.Value.Rows, x.Value.Columns),
-                parameters.Gradient ?? _arena.RentZeroed(parameters.Value.Rows, parameters.Value.Columns)));
+            var step = new Step { Map = map, X = x, Z = parameters, Mask = active, Y = y, Values = logSlopes };
+            Record(step, static (tape, in s) => tape.Backend.MapBackward(
+                s.Map, s.X.Value, s.Z.Value, s.Mask, tape.Whole(s.Y), tape.Whole(s.Values), tape.WholeOrSpare(s.X), tape.WholeOrSpare(s.Z)));
         }
 
         return y;
+    }
+
+    /// <summary>The gradient of a loss with respect to a result of the pass: what <see cref="Backward"/> starts from. Adds to it.</summary>
+    /// <param name="y">The result, [R, C].</param>
+    /// <param name="gradient">d loss / d y, [R * C].</param>
+    public void Seed(Variable y, ReadOnlySpan<float> gradient)
+    {
+        var seed = _arena.Rent(y.Value.Rows, y.Value.Columns);
+        backend.Upload(gradient, seed);
+        Pass(seed, y);
     }
 }

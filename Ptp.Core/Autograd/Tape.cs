@@ -3,6 +3,7 @@
 // and a static function, so that a pass allocates nothing once passes have reached their size.
 // Refuses: graphs that outlive Reset; in-place ops other than RoPE and the low-rank addition.
 
+using Ptp.Core.Heads.Flows;
 using Ptp.Core.Tensors;
 
 namespace Ptp.Core.Autograd;
@@ -351,5 +352,7 @@ public sealed partial class Tape(IBackend backend)
         public Visibility Visibility;
         public HeadShape Heads;
         public float Scale;
+        public MonotoneMap Map;
+        public Tensor Mask;
     }
 }

@@ -20,14 +20,18 @@ internal readonly struct DeviceElementary : IElementary<float>
 }
 
 /// <summary>Floats of a view from a place on.</summary>
-internal struct FloatsInView(ArrayView<float> view, int first) : INumbers<float>, ISums<float>
+internal readonly struct FloatsInView(ArrayView<float> view, int first) : INumbers<float>, ISums<float>
 {
-    private ArrayView<float> _view = view;
+    private readonly ArrayView<float> _view = view;
     private readonly int _first = first;
 
-    public readonly float Get(int index) => _view[_first + index];
+    public float Get(int index) => _view[_first + index];
 
-    public void Add(int index, float value) => _view[_first + index] += value;
+    public void Add(int index, float value)
+    {
+        var view = _view;
+        view[_first + index] += value;
+    }
 }
 
 internal struct MultiplyAddKernel : IElementKernel

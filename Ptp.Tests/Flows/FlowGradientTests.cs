@@ -69,7 +69,7 @@ public sealed class FlowGradientTests : IDisposable
             float[] a = [0.5f, -2, 3, 40], b = [1, -1, 0.25f, 2], c = [1, 2, 3, 4];
             var (left, right) = (Leaf(tape, a, 2), Leaf(tape, b, 2));
             var y = tape.Multiply(tape.Sigmoid(left), right);
-            backend.Upload(c, y.Gradient!);
+            tape.Seed(y, c);
             tape.Backward();
             double Z(int i) => 1 / (1 + Math.Exp(-a[i]));
             Near.Holds("y", [.. a.Select((_, i) => Z(i) * b[i])], Read(backend, y.Value));
@@ -177,8 +177,8 @@ public sealed class FlowGradientTests : IDisposable
         var slopes = tape.Empty(1, x.Length);
         _backend.Fill(0f, slopes.Value);
         var output = flow.Forward(tape, tape.Constant([.. x.Select(v => (float)v)], 1, x.Length), slopes);
-        _backend.Upload([.. c.Select(v => (float)v)], output.Gradient!);
-        _backend.Fill(1f, slopes.Gradient!);
+        tape.Seed(output, [.. c.Select(v => (float)v)]);
+        tape.Seed(slopes, [.. x.Select(_ => 1f)]);
         tape.Backward();
 
         const float Step = 1f / 1024;

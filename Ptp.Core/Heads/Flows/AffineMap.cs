@@ -43,8 +43,9 @@ internal static class AffineMap
         where TSums : ISums<T>, allows ref struct
     {
         var slope = default(TMath).Exp(p.Get(1));
+        var dScale = dY * x * slope + dLog;
         dP.Add(0, dY);
-        dP.Add(1, dY * x * slope + dLog);
+        dP.Add(1, dScale);
         return dY * slope;
     }
 
@@ -56,8 +57,10 @@ internal static class AffineMap
     {
         var gate = Smooth.Sigmoid<T, TMath>(p.Get(1));
         var rest = Smooth.Sigmoid<T, TMath>(-p.Get(1)); // 1 - gate without cancellation
-        dP.Add(0, dY * rest);
-        dP.Add(1, dY * (x - p.Get(0)) * gate * rest + dLog * rest); // d log sigma / ds = 1 - sigma
+        var dMean = dY * rest;
+        var dRaw = dY * (x - p.Get(0)) * gate * rest + dLog * rest; // d log sigma / ds = 1 - sigma
+        dP.Add(0, dMean);
+        dP.Add(1, dRaw);
         return dY * gate;
     }
 }

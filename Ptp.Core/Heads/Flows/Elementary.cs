@@ -1,6 +1,7 @@
 // What a formula of this folder may use besides + - * /: exp, log, square root, and where its parameters stand.
 // Formulas are generic in the number, so the same text runs in double, in float, in the CPU's kernels and, compiled by ILGPU, on GPUs.
-// Refuses: anything a GPU cannot compile: no spans, no arrays, no exceptions inside a formula.
+// Refuses: anything ILGPU cannot compile: no spans, arrays or exceptions inside a formula, no structs without fields, and what is
+// given to Add is a named local, as no sum of generic numbers may be formed while a call's target waits on the stack.
 
 using System.Numerics;
 
@@ -92,7 +93,7 @@ internal static class Smooth
         where TMath : struct, IElementary<T>
     {
         // exp of a negative number alone: no overflow, and small results keep their digits.
-        var below = x < T.Zero ? x : -x; // named before the call: ILGPU cannot branch while a call's target waits
+        var below = x < T.Zero ? x : -x;
         var e = default(TMath).Exp(below);
         return x < T.Zero ? e / (T.One + e) : T.One / (T.One + e);
     }

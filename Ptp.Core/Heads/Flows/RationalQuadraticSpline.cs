@@ -130,7 +130,8 @@ internal static class RationalQuadraticSpline
         if (!unitEnds || (knot > 0 && knot < bins))
         {
             var index = 2 * bins + knot - (unitEnds ? 1 : 0);
-            dP.Add(index, dSlope * Smooth.Sigmoid<T, TMath>(p.Get(index) + default(TMath).Of(Shift)));
+            var dRaw = dSlope * Smooth.Sigmoid<T, TMath>(p.Get(index) + default(TMath).Of(Shift));
+            dP.Add(index, dRaw);
         }
     }
 }

@@ -49,13 +49,15 @@ internal static class UnitBins
         var mean = T.Zero;
         for (var b = 0; b <= bin.Index; b++)
         {
-            mean += math.Exp(p.Get(first + b) - most) / sum * (b < bin.Index ? dLeft : dSize);
+            var own = b < bin.Index ? dLeft : dSize;
+            mean += math.Exp(p.Get(first + b) - most) / sum * own;
         }
 
         for (var b = 0; b < bins; b++)
         {
             var own = b < bin.Index ? dLeft : b == bin.Index ? dSize : T.Zero;
-            dP.Add(first + b, rest * math.Exp(p.Get(first + b) - most) / sum * (own - mean));
+            var gradient = rest * math.Exp(p.Get(first + b) - most) / sum * (own - mean);
+            dP.Add(first + b, gradient);
         }
     }
 
