@@ -16,7 +16,8 @@ public interface IDraftLength
     /// <param name="context">Tokens in the cache.</param>
     /// <param name="drafted">Tokens of the draft.</param>
     /// <param name="firstRight">Whether the drafter's own first token was right, where that is known before verifying.</param>
-    int Verify(int context, int drafted, bool firstRight);
+    /// <param name="chances">Chance of each drafted token to be right if all before it are, [drafted]; empty = not measured.</param>
+    int Verify(int context, int drafted, bool firstRight, ReadOnlySpan<double> chances);
 
     /// <summary>Learns from a round.</summary>
     /// <param name="verified">Draft tokens that were verified.</param>
@@ -32,7 +33,7 @@ public sealed class LongestLength : IDraftLength
     public int Draft(int context, int most) => most;
 
     /// <inheritdoc/>
-    public int Verify(int context, int drafted, bool firstRight) => drafted;
+    public int Verify(int context, int drafted, bool firstRight, ReadOnlySpan<double> chances) => drafted;
 
     /// <inheritdoc/>
     public void Observe(int verified, int correct, bool firstRight)
@@ -95,8 +96,8 @@ public sealed class PayingLength(
     }
 
     /// <inheritdoc/>
-    public int Verify(int context, int drafted, bool firstRight) =>
-        firstIsExact ? BestVerified(context, drafted, firstRight, _rate).Verified : drafted;
+    public int Verify(int context, int drafted, bool firstRight, ReadOnlySpan<double> chances) =>
+        firstIsExact ? BestVerified(context, drafted, firstRight, _rate, chances).Verified : drafted;
 
     /// <inheritdoc/>
     public void Observe(int verified, int correct, bool firstRight)
@@ -153,13 +154,14 @@ public sealed class PayingLength(
     }
 
     /// <summary>The verified length whose tokens exceed by most what the same time brings at <paramref name="rate"/>.</summary>
-    private (int Verified, double Tokens, double Milliseconds) BestVerified(int context, int drafted, bool firstRight, double rate)
+    private (int Verified, double Tokens, double Milliseconds) BestVerified(
+        int context, int drafted, bool firstRight, double rate, ReadOnlySpan<double> chances = default)
     {
         var best = (Verified: 1, Tokens: 2.0, Milliseconds: costs.Milliseconds(1, context));
         var (tokens, alive) = (2.0, 1.0);
         for (var verified = 2; verified <= drafted; verified++)
         {
-            alive *= _survival[firstRight ? 1 : 0].Slots[verified - 1].Mean;
+            alive *= chances.IsEmpty ? _survival[firstRight ? 1 : 0].Slots[verified - 1].Mean : chances[verified - 1];
             tokens += alive;
             var cost = costs.Milliseconds(verified, context);
             if (tokens - rate * cost > best.Tokens - rate * best.Milliseconds)

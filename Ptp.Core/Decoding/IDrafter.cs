@@ -22,6 +22,9 @@ public readonly ref struct Draft(ReadOnlySpan<int> tokens, ReadOnlySpan<float> c
 
     /// <summary>True if law row 0 is P(t_g) already.</summary>
     public bool KnowsFirstLaw { get; } = knowsFirstLaw;
+
+    /// <summary>What held-out text makes of the confidences: the chance of each token to be right if all before it are, [N]; empty = not measured.</summary>
+    public ReadOnlySpan<double> Chances { get; init; }
 }
 
 /// <summary>Proposes tokens that a verifier checks.</summary>

@@ -53,6 +53,16 @@ public static class AdapterFolder
         return new AdapterFiles(manifest, tensors);
     }
 
+    /// <summary>Replaces the manifest of an adapter whose weights stay.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="manifest">What the adapter says about itself from now on.</param>
+    public static void WriteManifest(string folder, AdapterManifest manifest)
+    {
+        ArgumentNullException.ThrowIfNull(manifest);
+        manifest.Validated($"Write the adapter in {folder}");
+        AtomicFile.Write(Path.Combine(folder, ManifestName), manifest.WriteTo);
+    }
+
     /// <summary>Writes a folder; an older adapter in it is replaced, or stays whole if writing fails.</summary>
     /// <param name="folder">The folder, made when missing.</param>
     /// <param name="manifest">What the adapter says about itself.</param>

@@ -4,6 +4,7 @@
 
 using System.Globalization;
 using System.Text.Json;
+using Ptp.Core.Decoding;
 
 namespace Ptp.Core.Formats;
 
@@ -66,6 +67,12 @@ public sealed record AdapterManifest
 
     /// <summary>For categorical slots: how far their laws are doubted when alternatives are weighed.</summary>
     public double Doubt { get; init; } = 0.6;
+
+    /// <summary>Stated confidence of a draft token to the rate at which it is right; null = not measured.</summary>
+    public ConfidenceCalibration? Confidence { get; init; }
+
+    /// <summary>The same for children of draft trees.</summary>
+    public ConfidenceCalibration? TreeConfidence { get; init; }
 
     /// <summary>Earlier tokens that the sampler head reads; 0 = no such head.</summary>
     public int SamplerHistory { get; init; }
@@ -163,6 +170,8 @@ public sealed record AdapterManifest
             Reading = json.Find("reading") is null ? OneHot : json.String("reading"),
             PickSoftness = json.Find("pick_softness") is null ? 0 : json.Number("pick_softness"),
             Doubt = json.Find("doubt") is null ? 0.6 : json.Number("doubt"),
+            Confidence = Knots(json, "confidence", asked),
+            TreeConfidence = Knots(json, "tree_confidence", asked),
             SamplerHistory = json.Find("sampler_history") is null ? 0 : json.Int("sampler_history"),
             SamplerWidth = json.Find("sampler_width") is null ? 0 : json.Int("sampler_width"),
             SamplerDepth = json.Find("sampler_depth") is null ? 0 : json.Int("sampler_depth"),
@@ -199,6 +208,8 @@ public sealed record AdapterManifest
             json.WriteNumber("sampler_depth", SamplerDepth);
         }
 
+        WriteKnots(json, "confidence", Confidence);
+        WriteKnots(json, "tree_confidence", TreeConfidence);
         json.WriteString("pick_rule", PickRule);
         json.WriteNumber("temperature", Temperature);
         json.WriteNumber("top_k", TopK);
@@ -210,6 +221,46 @@ public sealed record AdapterManifest
         }
 
         json.WriteEndObject();
+    }
+
+    /// <summary>A map as a list of pairs [stated, observed].</summary>
+    private static void WriteKnots(Utf8JsonWriter json, string name, ConfidenceCalibration? map)
+    {
+        if (map is null)
+        {
+            return;
+        }
+
+        json.WriteStartArray(name);
+        foreach (var (stated, observed) in map.Stated.Zip(map.Observed))
+        {
+            json.WriteStartArray();
+            json.WriteNumberValue(stated);
+            json.WriteNumberValue(observed);
+            json.WriteEndArray();
+        }
+
+        json.WriteEndArray();
+    }
+
+    private static ConfidenceCalibration? Knots(JsonFile json, string name, string asked)
+    {
+        if (json.Find(name) is not { } list)
+        {
+            return null;
+        }
+
+        double[][] knots = list.ValueKind != JsonValueKind.Array ? [] : [.. list.EnumerateArray().Select(pair => pair.ValueKind != JsonValueKind.Array
+            ? [] : pair.EnumerateArray().Select(number => JsonFile.Finite(number) ?? double.NaN).ToArray())];
+        Require(knots.Length > 0 && knots.All(k => k.Length == 2), asked, name, list.ToString(), "pairs [stated, observed]");
+        try
+        {
+            return new ConfidenceCalibration([.. knots.Select(k => k[0])], [.. knots.Select(k => k[1])]);
+        }
+        catch (PtpException e)
+        {
+            throw new PtpException(asked, $"{name}: {e.Received}", e.Expected, "Run 'ptp calibrate' on this adapter.", e);
+        }
     }
 
     private static string Law(double temperature, int topK, double topP) =>

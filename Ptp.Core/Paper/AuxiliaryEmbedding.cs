@@ -1,5 +1,5 @@
 // Features of u, the fixed half of its embedding: the learned half is a table [D, F] that multiplies them.
-// binary-float (the paper's final choice), fixed-point, linear:n (n learned knots), constant (independent slots).
+// binary-float (the paper's final choice), fixed-point, linear:n (n learned knots), constant (independent slots); the rest in AuxiliaryAblations.
 // Refuses: unknown names, fewer than two knots, buffers of another length.
 
 using System.Globalization;
@@ -10,6 +10,10 @@ namespace Ptp.Core.Paper;
 [Paper("Auxiliary embedding")]
 public abstract class AuxiliaryEmbedding
 {
+    /// <summary>The names that <see cref="Parse"/> knows, for people.</summary>
+    public const string Choices =
+        "binary-float, fixed-point, constant, number, sawtooth, cosine, or linear:n, thermometer:n, table:n, clocks:n with n from 2 to 4096";
+
     /// <summary>The embedding as options and files name it.</summary>
     public abstract string Name { get; }
 
@@ -55,7 +59,7 @@ public abstract class AuxiliaryEmbedding
     }
 
     /// <summary>The embedding of a name.</summary>
-    /// <param name="name">"binary-float", "fixed-point", "linear:n" or "constant".</param>
+    /// <param name="name">One of <see cref="Choices"/>.</param>
     public static AuxiliaryEmbedding Parse(string name)
     {
         ArgumentNullException.ThrowIfNull(name);
@@ -64,14 +68,20 @@ public abstract class AuxiliaryEmbedding
             "binary-float" => new BinaryFloatEmbedding(),
             "fixed-point" => new FixedPointEmbedding(),
             "constant" => new ConstantEmbedding(),
-            _ when name.StartsWith("linear:", StringComparison.Ordinal)
-                && int.TryParse(name.AsSpan(7), NumberStyles.None, CultureInfo.InvariantCulture, out var knots)
-                && knots is >= 2 and <= 4096 => new LinearEmbedding(knots),
-            _ => throw new PtpException(
-                "Choose an auxiliary embedding", $"'{name}'",
-                "binary-float, fixed-point, constant, or linear:n with n from 2 to 4096", "Name one of this list."),
+            "number" => new NumberEmbedding(),
+            "sawtooth" => new SawtoothEmbedding(),
+            "cosine" => new CosineEmbedding(),
+            _ when Sized(name, "linear:") is { } knots => new LinearEmbedding(knots),
+            _ when Sized(name, "thermometer:") is { } steps => new ThermometerEmbedding(steps),
+            _ when Sized(name, "clocks:") is { } racers => new ClockEmbedding(racers),
+            _ when Sized(name, "table:") is { } rows => new TableEmbedding(rows),
+            _ => throw new PtpException("Choose an auxiliary embedding", $"'{name}'", Choices, "Name one of this list."),
         };
     }
+
+    private static int? Sized(string name, string kind) => name.StartsWith(kind, StringComparison.Ordinal)
+        && int.TryParse(name.AsSpan(kind.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var size)
+        && size is >= 2 and <= 4096 ? size : null;
 }
 
 /// <summary>The 32 IEEE bits of u as 0 and 1, most significant first, and a constant 1 for the bias.</summary>

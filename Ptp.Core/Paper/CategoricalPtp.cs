@@ -17,6 +17,7 @@ public sealed class CategoricalDrafter : IDrafter
     private readonly CategoricalReader _reader;
     private int[] _tokens = [];
     private float[] _confidences = [];
+    private double[] _chances = [];
 
     /// <summary>A drafter of a gated model with categorical slots.</summary>
     public CategoricalDrafter(SlotModel ptp) => (_ptp, _reader) = (ptp, new CategoricalReader(ptp));
@@ -47,7 +48,7 @@ public sealed class CategoricalDrafter : IDrafter
             _reader.Read(session, u, g + 1, hidden.Slice(1, count - 1), first, tokens[1..], confidences[1..]);
         }
 
-        return new Draft(tokens, confidences, knowsFirstLaw: true);
+        return new Draft(tokens, confidences, knowsFirstLaw: true) { Chances = _ptp.Chances(confidences, ref _chances) };
     }
 }
 

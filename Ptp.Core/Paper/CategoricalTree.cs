@@ -57,7 +57,8 @@ public sealed class CategoricalTreeDrafter : ITreeDrafter
                 _reader.Guess(session, u, g + 1 + picked, picked, _path.AsSpan(0, picked), _ptp.Doubt, ref best);
                 for (var i = 0; i < best.Count; i++)
                 {
-                    _open.Enqueue((children[i], node, chance * chances[i]), -chance * chances[i]);
+                    var own = chance * (_ptp.TreeConfidence is { } map ? (float)map[chances[i]] : chances[i]);
+                    _open.Enqueue((children[i], node, own), -own);
                 }
             }
 

@@ -66,7 +66,7 @@ public sealed class ErrorCorrectedDecoding(
                 return Rounds.Commit(_verified.AsSpan(0, 1), draft.Tokens, count, 0, output, limits, _session, committed);
             }
 
-            drafted = Math.Clamp(_length.Verify(context, drafted, firstRight), 1, drafted);
+            drafted = Math.Clamp(_length.Verify(context, drafted, firstRight, draft.Chances), 1, drafted);
         }
 
         // Token r of the draft stands at r + 1 - known; before it the last committed token, or, where its law is known, the exact first.

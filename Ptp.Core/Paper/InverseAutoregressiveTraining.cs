@@ -20,6 +20,13 @@ public sealed record InverseTrainingOptions
     /// <summary>Weight of a context token's own prediction (the autoregressive loss) against a predicted token's, 1 each by default.</summary>
     public double ContextWeight { get; init; } = 1;
 
+    /// <summary>
+    /// How much of a slot's lesson is the model's own next-token law behind the true tokens, taken as a constant, instead of the token:
+    /// (1 - w) CE + w KL(P_theta(. | t_&lt;k) || P_theta(. | t_&lt;i, u_i..u_{k-1})). 0 = the paper's loss. Our addition: still no teacher, but a
+    /// lesson without the noise of sampled tokens, from rows that learn their law long before slots learn to read u.
+    /// </summary>
+    public double OwnLawWeight { get; init; }
+
     /// <summary>b of the places Beta(b, b) in the cells; only 1 bounds the likelihood.</summary>
     public double Beta { get; init; } = 1;
 
@@ -34,6 +41,7 @@ public sealed record InverseTrainingOptions
 [Paper("Inverse autoregressive training")]
 public sealed class InverseAutoregressiveTraining
 {
+    private const double ColdestLaw = 0.1; // a law of temperature 0 has no gradient
     private readonly SlotModel _ptp;
     private readonly IReadOnlyList<int[]> _documents;
     private readonly InverseTrainingOptions _options;
@@ -54,8 +62,8 @@ public sealed class InverseAutoregressiveTraining
         Guard.Require(documents.Count > 0 && documents.All(d => d.Length >= 2 && d.Length <= ptp.Network.Config.MaxContext), Asked,
             $"{documents.Count} documents, the shortest of {(documents.Count > 0 ? documents.Min(d => d.Length) : 0)} tokens",
             $"at least one, each of 2 to {ptp.Network.Config.MaxContext} tokens", "Cut or drop the others.");
-        Guard.Require(options is { Rows: > 0, Horizon: >= 0, ContextWeight: >= 0, Beta: > 0 }, Asked, $"{options}",
-            "positive sizes, weights of 0 or more", "Correct the options.");
+        Guard.Require(options is { Rows: > 0, Horizon: >= 0, ContextWeight: >= 0, OwnLawWeight: >= 0 and <= 1, Beta: > 0 }, Asked, $"{options}",
+            "positive sizes, weights of 0 or more, of the own law at most 1", "Correct the options.");
         (_ptp, _documents, _options, _rate) = (ptp, documents, options, rate);
         _inversion = new Inversion(ptp);
         ptp.Network.SetTrainable(!ptp.SharesBase);
@@ -138,12 +146,16 @@ public sealed class InverseAutoregressiveTraining
         return new SplitTexts(texts, starts);
     }
 
-    /// <summary>The parallel pass: contexts as tokens, the rest as frozen numbers; every row predicts the token after its place.</summary>
+    /// <summary>
+    /// The parallel pass: contexts as tokens, the rest as frozen numbers; every row predicts the token after its place. Where slots learn from
+    /// the model's own law, the rest stands there as tokens too, which no slot sees.
+    /// </summary>
     internal (double Loss, int Predicted, double Weight) Loss(SplitTexts texts, InferredNumbers inferred)
     {
-        var network = _ptp.Network;
+        var (network, ownLaw) = (_ptp.Network, (float)_options.OwnLawWeight);
+        int Known(int text) => ownLaw > 0 ? texts.Texts[text].Length - 1 : texts.Starts[text];
         var batch = new DistillationBatch(
-            [.. texts.Texts.Select((tokens, i) => new Completion(tokens[..texts.Starts[i]], 0, Auxiliaries.FromSeed(0, _ptp.NumbersPerToken)))],
+            [.. texts.Texts.Select((tokens, i) => new Completion(tokens[..Known(i)], 0, Auxiliaries.FromSeed(0, _ptp.NumbersPerToken)))],
             [], _ptp.NumbersPerToken, 1);
         var places = texts.Tokens().Where(p => p.Slot + 1 < texts.Predicted(p.Text)).ToArray();
         var (context, slots) = (batch.Ids.Length, places.Length);
@@ -153,9 +165,9 @@ public sealed class InverseAutoregressiveTraining
         for (var (text, row) = (0, 0); text < first.Length; text++)
         {
             first[text] = row;
-            for (var i = 1; i <= texts.Starts[text]; i++, row++)
+            for (var i = 1; i <= Known(text); i++, row++)
             {
-                // The last context token's prediction is the first of the split's; those before it are the autoregressive loss.
+                // The last context token's prediction is the first of the split's; those around it are the autoregressive loss.
                 targets.Add(texts.Texts[text][i]);
                 weights.Add(i == texts.Starts[text] ? 1f : (float)_options.ContextWeight);
             }
@@ -167,7 +179,7 @@ public sealed class InverseAutoregressiveTraining
             visibility.AddRow(0, 0).AddRange(first[text], first[text] + texts.Starts[text]).AddRange(context + row - slot, context + row + 1);
             positions.Add(texts.Starts[text] + slot);
             targets.Add(texts.Texts[text][texts.Starts[text] + slot + 1]);
-            weights.Add(1f);
+            weights.Add(1 - ownLaw);
         }
 
         _tape.Reset();
@@ -180,8 +192,29 @@ public sealed class InverseAutoregressiveTraining
         }
 
         var hidden = network.Blocks(_tape, x, new CallRows([.. positions], visibility, gateStart: context), _ptp.Lora);
-        var loss = _tape.CrossEntropy(network.Logits(_tape, hidden), [.. targets], [.. weights]);
-        return (loss, texts.Count, weights.Sum(w => (double)w));
+        // A loss turns its logits into their gradient, so what is read twice is read before, or computed twice.
+        var known = network.Logits(_tape, hidden.Slice(0, context));
+        var own = ownLaw > 0 && slots > 0 ? network.Backend.Allocate(slots, known.Value.Columns) : null;
+        if (own is not null)
+        {
+            // A slot's law and that of the row of the token whose number it carries are laws of the same token.
+            network.Backend.Embedding(known.Value, [.. places.Select(p => first[p.Text] + texts.Starts[p.Text] + p.Slot)], own);
+        }
+
+        var loss = _tape.CrossEntropy(known, [.. targets[..context]], [.. weights[..context]]);
+        if (slots > 0 && ownLaw < 1)
+        {
+            loss += _tape.CrossEntropy(network.Logits(_tape, hidden.Slice(context, slots)), [.. targets[context..]], [.. weights[context..]]);
+        }
+
+        if (own is not null)
+        {
+            var scale = (float)(1 / Math.Max(ColdestLaw, _ptp.Law.Temperature));
+            loss += _tape.Divergence(
+                network.Logits(_tape, hidden.Slice(context, slots)), own, scale, [.. Enumerable.Repeat(ownLaw, slots)]);
+        }
+
+        return (loss, texts.Count, weights.Sum(w => (double)w) + ownLaw * slots);
     }
 
     /// <summary>Numbers that slots carry: all but each text's last, [R * numbers per token].</summary>

@@ -156,6 +156,35 @@ public sealed class Inversion
         return tokens;
     }
 
+    /// <summary>The law of each text's last token, given the numbers before it, [B][V].</summary>
+    /// <param name="texts">Texts; their last tokens do not matter.</param>
+    /// <param name="u">[P * numbers per token].</param>
+    public float[][] LastLaws(SplitTexts texts, float[] u)
+    {
+        var first = Context(texts);
+        var laws = new float[texts.Texts.Count][];
+        for (var text = 0; text < laws.Length; text++)
+        {
+            if (texts.Predicted(text) == 1)
+            {
+                ToLaw(first.Slice(text, 1));
+                laws[text] = [.. _law];
+            }
+        }
+
+        var (logits, places) = AllSlots(texts, u);
+        for (var row = 0; row < places.Count; row++)
+        {
+            if (places[row].Slot + 2 == texts.Predicted(places[row].Text))
+            {
+                ToLaw(logits.Slice(row, 1));
+                laws[places[row].Text] = [.. _law];
+            }
+        }
+
+        return laws;
+    }
+
     private InferredNumbers Empty(SplitTexts texts)
     {
         Guard.Require(texts.Texts.Count > 0 && texts.Texts.Count == texts.Starts.Count

@@ -13,6 +13,7 @@ namespace Ptp.Core.Paper;
 public sealed class OneHotDrafter(SlotModel ptp) : IDrafter
 {
     private readonly Likeliest _likeliest = new();
+    private double[] _chances = [];
 
     /// <inheritdoc/>
     public int Slots => ptp.Slots;
@@ -36,7 +37,8 @@ public sealed class OneHotDrafter(SlotModel ptp) : IDrafter
         session.Cache.Append(1);
         var logits = session.Model.Logits(tape, hidden).Value;
         session.KeepLogits(logits.Slice(0, 1));
-        return _likeliest.Draft(session.Model.Backend, logits.Slice(1, count), knowsFirstLaw: true);
+        var likeliest = _likeliest.Draft(session.Model.Backend, logits.Slice(1, count), knowsFirstLaw: true);
+        return new Draft(likeliest.Tokens, likeliest.Confidences, likeliest.KnowsFirstLaw) { Chances = ptp.Chances(likeliest.Confidences, ref _chances) };
     }
 }
 
@@ -72,6 +74,7 @@ public sealed class StudentDrafter(SlotModel ptp) : IDrafter
 {
     private readonly ModelSession _own = new(ptp.Network, SamplingOptions.Greedy, ptp.Rule);
     private readonly Likeliest _likeliest = new();
+    private double[] _chances = [];
 
     /// <inheritdoc/>
     public int Slots => ptp.Slots;
@@ -90,6 +93,7 @@ public sealed class StudentDrafter(SlotModel ptp) : IDrafter
         session.Stats.AddCall(fresh.Length + count, ofDrafter: true);
         _own.Cache.Append(fresh.Length);
         var logits = ptp.Network.Logits(_own.Tape, hidden.Slice(fresh.Length, count)).Value;
-        return _likeliest.Draft(ptp.Network.Backend, logits, knowsFirstLaw: false);
+        var likeliest = _likeliest.Draft(ptp.Network.Backend, logits, knowsFirstLaw: false);
+        return new Draft(likeliest.Tokens, likeliest.Confidences, likeliest.KnowsFirstLaw) { Chances = ptp.Chances(likeliest.Confidences, ref _chances) };
     }
 }

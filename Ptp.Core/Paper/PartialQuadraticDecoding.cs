@@ -182,7 +182,7 @@ public sealed class PartialQuadraticDecoding : IDecoder
         var confidences = new double[drafted];
         for (var i = 0; i < drafted; i++)
         {
-            confidences[i] = _options.AsPrinted ? _confidences[i] : _calibration[_confidences[i]];
+            confidences[i] = _options.AsPrinted ? _confidences[i] : _ptp.Confidence?[_confidences[i]] ?? _calibration[_confidences[i]];
         }
 
         var rewards = new double[_slots + 1];

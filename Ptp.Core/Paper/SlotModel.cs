@@ -103,6 +103,12 @@ public sealed class SlotModel
     /// <summary>How far to doubt a categorical slot's law when alternatives are weighed, as in a draft tree; measured best near 0.6.</summary>
     public double Doubt { get; set; } = 0.6;
 
+    /// <summary>How often a draft's tokens are right, by the confidence stated of them, on held-out text; null = not measured.</summary>
+    public ConfidenceCalibration? Confidence { get; set; }
+
+    /// <summary>The same for the children of a draft tree's nodes, at <see cref="Doubt"/>.</summary>
+    public ConfidenceCalibration? TreeConfidence { get; set; }
+
     /// <summary>How many tokens a slot's prediction lies behind the u it carries.</summary>
     public int Shift => Reading == SlotReading.Categorical ? 1 : 0;
 
@@ -124,6 +130,27 @@ public sealed class SlotModel
     /// <summary>A drafter of this model's kind.</summary>
     public IDrafter NewDrafter() => Reading == SlotReading.Categorical ? new CategoricalDrafter(this)
         : SharesBase ? new OneHotDrafter(this) : new StudentDrafter(this);
+
+    /// <summary>What held-out text makes of the confidences of a draft, [N], in memory that grows; empty = not measured.</summary>
+    internal ReadOnlySpan<double> Chances(ReadOnlySpan<float> confidences, ref double[] memory)
+    {
+        if (Confidence is not { } map)
+        {
+            return [];
+        }
+
+        if (memory.Length < confidences.Length)
+        {
+            memory = new double[confidences.Length];
+        }
+
+        for (var i = 0; i < confidences.Length; i++)
+        {
+            memory[i] = map[confidences[i]];
+        }
+
+        return memory.AsSpan(0, confidences.Length);
+    }
 
     /// <summary>Embeds auxiliaries into rows of <paramref name="x"/>.</summary>
     /// <param name="tape">The pass.</param>

@@ -4,6 +4,7 @@
 
 using System.Diagnostics;
 using Ptp.Core.Formats;
+using Ptp.Core.Model;
 using Ptp.Core.Paper;
 
 namespace Ptp.Core.Training;
@@ -43,6 +44,8 @@ public sealed record DistillationRunOptions
 public static class DistillationRun
 {
     private const int CalibrationBatches = 16;
+    private const int HeldOutShare = 64;
+    private const int MostHeldOut = 256;
 
     /// <summary>True if the folder holds an unfinished run.</summary>
     public static bool Resumes(string folder) => File.Exists(Path.Combine(folder, ModelCheckpoint.OptimiserName));
@@ -53,12 +56,14 @@ public static class DistillationRun
     /// <param name="completions">Data.</param>
     /// <param name="progress">Told of every step.</param>
     /// <param name="cancellation">Stops after the current step; what was done is kept.</param>
+    /// <param name="verifier">The base; with it confidences are calibrated on completions kept out of training. Null: they are not.</param>
     public static bool Run(
         DistillationRunOptions options, SlotModel ptp, IReadOnlyList<Completion> completions,
-        Action<StepReport>? progress, CancellationToken cancellation)
+        Action<StepReport>? progress, CancellationToken cancellation, Transformer? verifier = null)
     {
         Directory.CreateDirectory(options.Output);
-        var trainer = new Distillation(ptp, completions, options.Step, options.Optimiser, options.Rate);
+        var heldOut = options.Step.InferredU is null ? Math.Min(MostHeldOut, completions.Count / HeldOutShare) : 0; // without their u they tell nothing
+        var trainer = new Distillation(ptp, [.. completions.SkipLast(heldOut)], options.Step, options.Optimiser, options.Rate);
         ModelCheckpoint.LoadOptimiser(options.Output, trainer.Optimiser);
         using var log = new TrainingLog(Path.Combine(options.Output, "log.jsonl"), trainer.Optimiser.StepsTaken);
         var clock = Stopwatch.StartNew();
@@ -93,6 +98,11 @@ public static class DistillationRun
         {
             trainer.Calibrate(CalibrationBatches);
             ptp.PickSoftness = options.PickSoftness ?? ptp.PickSoftness;
+        }
+
+        if (heldOut > 0 && verifier is not null)
+        {
+            HeldOutDrafts.Calibrate(ptp, verifier, [.. completions.TakeLast(heldOut)]);
         }
 
         PtpAdapter.Save(

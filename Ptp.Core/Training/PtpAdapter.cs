@@ -52,6 +52,8 @@ public static class PtpAdapter
         {
             PickSoftness = manifest.PickSoftness,
             Doubt = manifest.Doubt,
+            Confidence = manifest.Confidence,
+            TreeConfidence = manifest.TreeConfidence,
         };
         ModelCheckpoint.Restore(Own(ptp), files.Tensors, $"Load the adapter in {folder}");
         return ptp;
@@ -81,6 +83,8 @@ public static class PtpAdapter
             Reading = ptp.Reading == SlotReading.Categorical ? AdapterManifest.Categorical : AdapterManifest.OneHot,
             PickSoftness = ptp.Reading == SlotReading.Categorical ? ptp.PickSoftness : 0,
             Doubt = ptp.Doubt,
+            Confidence = ptp.Confidence,
+            TreeConfidence = ptp.TreeConfidence,
             SamplerHistory = ptp.Sampler?.History ?? 0,
             SamplerDepth = ptp.Sampler?.Depth ?? 0,
             SamplerWidth = ptp.Sampler?.Width ?? 0,

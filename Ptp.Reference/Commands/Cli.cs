@@ -59,6 +59,7 @@ internal static class Cli
         root.Add(new Command("tokenizer", "Make tokenizers.") { new TokenizerTrainVerb().On(host, common) });
         root.Add(new TrainVerb().On(host, common));
         root.Add(new DistillVerb().On(host, common));
+        root.Add(new CalibrateVerb().On(host, common));
         root.Add(new StudyVerb().On(host, common));
         root.Add(new SoakVerb().On(host, common));
         root.Add(new CurveVerb().On(host, common));

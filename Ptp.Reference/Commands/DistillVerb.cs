@@ -166,7 +166,7 @@ internal sealed class DistillVerb : Verb
             $"{backend.Name}; {completions.Count} completions; {ptp.Trained.Sum(p => (long)p.Value.Length) / 1e6:0.00} M parameters; {folder}"));
         KeepRecord(call, folder, model.Fingerprint, completions.Count, options);
         using var steps = new TrainingInput.Steps(call, "distill", options.Rate.Steps);
-        var complete = DistillationRun.Run(options, ptp, completions, steps.Take, call.Cancellation);
+        var complete = DistillationRun.Run(options, ptp, completions, steps.Take, call.Cancellation, model.Model);
         steps.Dispose();
         if (call.Get(_curve) is { } curve)
         {

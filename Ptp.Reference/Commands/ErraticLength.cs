@@ -15,7 +15,7 @@ internal sealed class ErraticLength(RandomStream random) : IDraftLength
     public int Draft(int context, int most) => random.NextInt(most + 3);
 
     /// <inheritdoc/>
-    public int Verify(int context, int drafted, bool firstRight) => random.NextInt(drafted + 3);
+    public int Verify(int context, int drafted, bool firstRight, ReadOnlySpan<double> chances) => random.NextInt(drafted + 3);
 
     /// <inheritdoc/>
     public void Observe(int verified, int correct, bool firstRight)

@@ -294,9 +294,17 @@ public sealed class ExactnessCase
         {
             PickSoftness = random.NextInt(2) * random.NextDouble(),
             Doubt = 0.05 + random.NextDouble(),
+            Confidence = AnyCalibration(random),
+            TreeConfidence = AnyCalibration(random),
         };
         Initialise.Gaussian(ptp.Table, random, 1);
         return ptp;
+    }
+
+    private static ConfidenceCalibration? AnyCalibration(RandomStream random)
+    {
+        double[] Rising() => [.. Enumerable.Range(0, 5).Select(_ => random.NextDouble()).Order()];
+        return random.NextInt(2) == 0 ? null : new ConfidenceCalibration(Rising(), Rising());
     }
 
     private static PickRule AnyRule(RandomStream random) => random.NextInt(6) switch

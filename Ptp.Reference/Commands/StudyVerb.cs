@@ -16,6 +16,14 @@ internal sealed class StudyVerb : Verb
         ["horizon"] = HorizonStudy.Run,
         ["iat"] = InverseStudy.Run,
         ["candidates"] = CandidateStudy.Run,
+        ["joint"] = JointStudy.Run,
+        ["losses"] = LossStudy.Run,
+        ["embeddings"] = EmbeddingStudy.Run,
+        ["beta"] = BetaStudy.Run,
+        ["pick-rules"] = PickRuleStudy.Run,
+        ["draft-size"] = DraftSizeStudy.Run,
+        ["incompatible"] = IncompatibleStudy.Run,
+        ["pqd"] = BranchStudy.Run,
         ["verification"] = VerificationStudy.Run,
     };
 
@@ -29,6 +37,7 @@ internal sealed class StudyVerb : Verb
             "study",
             "Run one of the paper's experiments: train what it needs, measure, and write NAME.md and NAME.svg.",
             "ptp study horizon                   # correct tokens against the length of the draft",
+            "ptp study losses --effort 0.5       # what slots are taught by, and on whose texts",
             "ptp study verification              # speed against faithfulness of verification rules, on the models that come with ptp",
             "ptp study iat --effort 0.1          # perplexity without a teacher, a tenth of the training")
     {

@@ -22,17 +22,19 @@ internal static class InverseStudy
 
     public static void Run(StudySpace space)
     {
-        var models = new TripModels(space);
+        var models = new SmallTrips(space);
         var trips = TripModels.HeldOut(space.Cases(Trips));
         var texts = new SplitTexts(
             [.. trips.Select((trip, i) => trip[..(Start(i) + TripModels.Slots)])], [.. trips.Select((_, i) => Start(i))]);
         (string Name, double[] Nats)[] rows =
         [
             ("exact law", Exact(texts)),
-            ("autoregressive", Autoregressive(models.Base, texts)),
-            ("C-PTP by inversion", ByPosition(texts, new Inversion(models.Inverse("fixed-point")).Sequential(texts, 77).LogLikelihood)),
-            ("independent by inversion", ByPosition(texts, new Inversion(models.Inverse("constant")).Sequential(texts, 77).LogLikelihood)),
+            ("autoregressive", Autoregressive(models.InverseBase, texts)),
+            ("C-PTP by inversion, race", Inferred(models.Inverse("clocks:26", "race:26"))),
+            ("C-PTP by inversion, paper's rule", Inferred(models.Inverse("fixed-point", "inverse-cdf"))),
+            ("independent by inversion", Inferred(models.Inverse("constant", "inverse-cdf"))),
         ];
+        double[] Inferred(SlotModel ptp) => ByPosition(texts, new Inversion(ptp).Sequential(texts, 77).LogLikelihood);
         var text = new StringBuilder("# Perplexity by position behind the split, trips\n\n");
         text.Append(CultureInfo.InvariantCulture, $"Effort {space.Effort}; {trips.Length} held-out trips, each split once, {TripModels.Slots} tokens behind the split.\n\n| model |");
         for (var k = 1; k <= TripModels.Slots; k++)

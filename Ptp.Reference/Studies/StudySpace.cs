@@ -15,6 +15,9 @@ namespace Ptp.Reference.Studies;
 /// <summary>Folder, device and effort of a study.</summary>
 internal sealed class StudySpace
 {
+    /// <summary>What adapters of studies name their base.</summary>
+    public const string Fingerprint = "study";
+
     private readonly Call _call;
 
     public StudySpace(Call call, IBackend backend, string folder, double effort)
@@ -73,7 +76,6 @@ internal sealed class StudySpace
     /// <param name="trainer">Makes what takes the steps.</param>
     public SlotModel Slots(string name, Transformer network, Func<SlotModel> make, int steps, Func<SlotModel, Func<StepReport>> trainer)
     {
-        const string Fingerprint = "study";
         var folder = Path.Combine(Folder, name);
         if (AdapterFolder.Exists(folder))
         {

@@ -45,13 +45,7 @@ internal sealed class TripModels(StudySpace space)
 
     /// <summary>The autoregressive base.</summary>
     public Transformer Base => _base ??= space.Network("base", Config, space.Steps(BaseSteps), model =>
-    {
-        var batches = new PackedBatches(
-            [new WeightedDocuments("trips", [.. Trips(Texts, "training trips").Select(t => t[1..])], 1)], TripLanguage.Begin, 1);
-        var trainer = new LanguageModelTrainer(
-            model, batches, new AdamWOptions(), new LearningRate { Peak = 2e-3, WarmUp = 50, Steps = space.Steps(BaseSteps), FinalFraction = 0.05 }, 1024);
-        return trainer.Step;
-    });
+        LanguageTrainer(model, Trips(Texts, "training trips"), space.Steps(BaseSteps), 1024));
 
     /// <summary>Slots distilled from the base's own trips, in a network of their own that begins as the base's copy.</summary>
     /// <param name="reading">O-PTP or C-PTP.</param>
@@ -64,13 +58,13 @@ internal sealed class TripModels(StudySpace space)
             new AdamWOptions { WeightDecay = 0.01 }, Rate(SlotSteps)).Step);
     }
 
-    /// <summary>C-PTP from the data alone.</summary>
-    /// <param name="embedding">How u enters a slot.</param>
-    public SlotModel Inverse(string embedding) => space.Slots(
-        $"inverse-{embedding}", Base, () => Make(new Transformer(space.Backend, Config, 2), SlotReading.Categorical, embedding),
-        space.Steps(SlotSteps), ptp => new InverseAutoregressiveTraining(
-            ptp, Trips(Texts, "training trips"), new InverseTrainingOptions { Rows = 1280, Horizon = Slots }, new AdamWOptions { WeightDecay = 0.01 },
-            Rate(SlotSteps)).Step);
+    /// <summary>An O-PTP adapter on the base itself, for drafts of the base's own size.</summary>
+    /// <param name="steps">Steps at effort 1.</param>
+    public SlotModel Gated(int steps) => space.Slots("one-hot-gated", Base, () => new SlotModel(
+        Base, new GatedLora(space.Backend, Config, 32, 1, 1), new FixedPointEmbedding(), Slots, Law, InverseCdf.Instance, 1),
+        space.Steps(steps), ptp => new Distillation(
+            ptp, Completions(), new DistillationOptions { ContextTokens = 512, SlotRows = 768 }, new AdamWOptions { WeightDecay = 0.01 },
+            Rate(steps)).Step);
 
     private LearningRate Rate(int steps) => new() { Peak = 2e-3, WarmUp = 100, Steps = space.Steps(steps), FinalFraction = 0.03 };
 
@@ -90,29 +84,36 @@ internal sealed class TripModels(StudySpace space)
     }
 
     /// <summary>The base's own trips with the u that wrote them.</summary>
-    private IReadOnlyList<Completion> Completions()
-    {
-        if (_completions is null)
-        {
-            const int Batch = 250;
-            var sampling = new BatchedSampling(Base, Law, InverseCdf.Instance, Batch);
-            var texts = new List<Completion>();
-            for (var first = 0; first < Texts * Math.Min(1, space.Effort * 2); first += Batch)
-            {
-                SamplingJob[] jobs = [.. Enumerable.Range(first, Batch).Select(i =>
-                    new SamplingJob([TripLanguage.Begin], Auxiliaries.FromSeed((ulong)i), Length))];
-                texts.AddRange(sampling.Run(jobs).Zip(jobs, (tokens, job) => new Completion(tokens, 1, job.U)));
-            }
+    private IReadOnlyList<Completion> Completions() => _completions ??= Written(Base, Law, (int)(Texts * Math.Min(1, space.Effort * 2)));
 
-            _completions = texts;
+    /// <summary>Trips that a model writes from the u of seeds 0, 1, ..., by the paper's rule.</summary>
+    internal static IReadOnlyList<Completion> Written(Transformer model, SamplingOptions law, int count)
+    {
+        const int Batch = 250;
+        var sampling = new BatchedSampling(model, law, InverseCdf.Instance, Batch);
+        var texts = new List<Completion>();
+        for (var first = 0; first < count; first += Batch)
+        {
+            SamplingJob[] jobs = [.. Enumerable.Range(first, Batch).Select(i =>
+                new SamplingJob([TripLanguage.Begin], Auxiliaries.FromSeed((ulong)i), Length))];
+            texts.AddRange(sampling.Run(jobs).Zip(jobs, (tokens, job) => new Completion(tokens, 1, job.U)));
         }
 
-        return _completions;
+        return texts;
     }
 
-    private static int[][] Trips(int count, string stream)
+    /// <summary>Trips of the language, the begin token before each.</summary>
+    internal static int[][] Trips(int count, string stream, bool leashed = false)
     {
         var random = new RandomStream(1, stream);
-        return [.. Enumerable.Range(0, count).Select(_ => TripLanguage.Trip(random, Length))];
+        return [.. Enumerable.Range(0, count).Select(_ => TripLanguage.Trip(random, Length, leashed))];
+    }
+
+    /// <summary>What takes the steps of an autoregressive model of trips.</summary>
+    internal static Func<StepReport> LanguageTrainer(Transformer model, int[][] trips, int steps, int rows)
+    {
+        var batches = new PackedBatches([new WeightedDocuments("trips", [.. trips.Select(t => t[1..])], 1)], TripLanguage.Begin, 1);
+        return new LanguageModelTrainer(
+            model, batches, new AdamWOptions(), new LearningRate { Peak = 2e-3, WarmUp = 50, Steps = steps, FinalFraction = 0.05 }, rows).Step;
     }
 }

@@ -54,6 +54,14 @@ public sealed class StudyTests : IDisposable
     [InlineData("horizon", "O-PTP / best independent")]
     [InlineData("iat", "C-PTP / autoregressive")]
     [InlineData("candidates", "longest match")]
+    [InlineData("joint", "C-PTP by inversion, race")]
+    [InlineData("losses", "| student |")]
+    [InlineData("embeddings", "| thermometer:32 |")]
+    [InlineData("beta", "| 0.5 |")]
+    [InlineData("pick-rules", "| race:26 | 26 |")]
+    [InlineData("draft-size", "the base with an adapter")]
+    [InlineData("incompatible", "| independent, Pick |")]
+    [InlineData("pqd", "| as printed |")]
     [InlineData("verification", "| ratio | law |")]
     public void A_study_runs_and_goes_on(string name, string row)
     {
@@ -64,7 +72,11 @@ public sealed class StudyTests : IDisposable
         Assert.NotEmpty(XDocument.Load(first.GetProperty("plot").GetString()!).Descendants());
         var written = Directory.GetFiles(_folder, "*.safetensors", SearchOption.AllDirectories).ToDictionary(f => f, File.GetLastWriteTimeUtc);
         CliRun.Result(call);
-        Assert.Equal(table, File.ReadAllText(first.GetProperty("table").GetString()!)); // the same models, hence the same figures
+        if (name is not ("draft-size" or "pqd")) // those tables hold times
+        {
+            Assert.Equal(table, File.ReadAllText(first.GetProperty("table").GetString()!)); // the same models, hence the same figures
+        }
+
         Assert.All(written, f => Assert.Equal(f.Value, File.GetLastWriteTimeUtc(f.Key)));
         CliRun.Refuses("effort", "study", name, "--output", _folder, "--effort", "0.001");
     }

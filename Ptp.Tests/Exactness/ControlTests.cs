@@ -51,6 +51,26 @@ public sealed class ControlTests
         Assert.NotNull(drawn.Difference(drawn.ErrorCorrected(new LitteringDrafter())));
     }
 
+    // Branches: u that is drawn anew for every call (each u_g is then used for several tokens), and u one token further.
+    [Theory]
+    [InlineData(DrafterKind.Gated)]
+    [InlineData(DrafterKind.Categorical)]
+    public void Control_branches_with_u_of_another_call_are_found(DrafterKind kind)
+    {
+        using var backend = new CpuBackend(1);
+        var (redrawn, shifted) = (0, 0);
+        for (var seed = 0UL; seed < Count; seed++)
+        {
+            var drawn = new ExactnessCase(backend, seed);
+            Assert.Null(drawn.Difference(drawn.PartialQuadratic(kind)));
+            redrawn += drawn.Difference(drawn.PartialQuadratic(kind), new RedrawnAuxiliaries(drawn.U)) is null ? 0 : 1;
+            shifted += drawn.Difference(drawn.PartialQuadratic(kind), new ShiftedAuxiliaries(drawn.U)) is null ? 0 : 1;
+        }
+
+        Assert.InRange(redrawn, Count / 4, Count);
+        Assert.InRange(shifted, Count / 4, Count);
+    }
+
     private static List<string> Differences(Flaw flaw)
     {
         using var backend = new CpuBackend(1);
@@ -72,6 +92,16 @@ public sealed class ControlTests
         public override int Width => u.Width;
 
         public override float At(long g, int j) => u.At(g + 1, j);
+    }
+
+    /// <summary>Other numbers at every reading.</summary>
+    private sealed class RedrawnAuxiliaries(Auxiliaries u) : Auxiliaries
+    {
+        private long _readings;
+
+        public override int Width => u.Width;
+
+        public override float At(long g, int j) => u.At(++_readings, j);
     }
 
     /// <summary>Stores a row that nobody counted as a draft.</summary>

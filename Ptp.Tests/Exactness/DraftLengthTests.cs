@@ -39,7 +39,7 @@ public sealed class DraftLengthTests
         var free = Paying(Costs((_, _) => 1), 8);
         Assert.Equal(8, free.Draft(0, 20));
         Assert.Equal(3, free.Draft(0, 3));
-        Assert.Equal(8, free.Verify(0, 8, firstRight: true));
+        Assert.Equal(8, free.Verify(0, 8, firstRight: true, []));
 
         var dear = Paying(Costs((rows, _) => rows), 8);
         Assert.Equal(0, Enumerable.Range(0, 60).Sum(_ => dear.Draft(0, 20)));

@@ -37,6 +37,23 @@ public sealed class GatedLoraTests : IDisposable
         }
     });
 
+    // The form that subtracts, (W + s B A) x - s B (A x), is equal on paper; its base rows have other bits in nearly every case.
+    [Fact]
+    public void Control_an_adapter_that_is_subtracted_again_leaves_traces()
+    {
+        var traces = 0;
+        Cases.Run(40, random =>
+        {
+            double[] Draw(int count) => [.. Enumerable.Range(0, count).Select(_ => 2 * random.NextDouble() - 1)];
+            float Dot(IEnumerable<float> a, IEnumerable<float> b) => a.Zip(b).Aggregate(0f, (sum, p) => sum + p.First * p.Second);
+            float[] x = [.. Draw(16).Select(v => (float)v)], w = [.. Draw(16).Select(v => (float)v)], a = [.. Draw(16).Select(v => (float)v)];
+            var b = (float)Draw(1)[0];
+            var merged = Dot(w.Zip(a, (own, low) => own + b * low), x);
+            traces += merged - b * Dot(a, x) != Dot(w, x) ? 1 : 0;
+        });
+        Assert.InRange(traces, 20, 40);
+    }
+
     // 20 models: an adapter as it starts out (B = 0) leaves gated rows at the base model.
     [Fact]
     public void A_new_adapter_changes_nothing() => Cases.RunSeeds(20, seed =>

@@ -1,6 +1,6 @@
 // Slots for branches: probabilities of branches sum to one, the split is the best there is (against all splits of small cases),
 // also for rewards that are not concave, and the budget chosen by cost is the best of all budgets.
-// Control: filling the likeliest branches first is worse in some case. Not here: decoding with branches (DecoderTests).
+// Controls: filling the likeliest branches first, and the same for every branch, are worse in some case. Not here: decoding with branches (DecoderTests).
 
 using Ptp.Core.Paper;
 using Xunit;
@@ -34,6 +34,32 @@ public sealed class BranchAllocationTests
             greedyLoses += Value(Greedy(weights, most, budget), weights, rewards) < best - 1e-9 ? 1 : 0;
         });
         Assert.InRange(greedyLoses, 20, 300);
+    }
+
+    // 300 cases: likelier branches get no less, larger budgets gain no less, sure drafts leave nothing for the other branches.
+    // Control: a split that gives every branch the same is worth less in many.
+    [Fact]
+    public void More_weight_and_more_budget_are_worth_no_less()
+    {
+        var worse = 0;
+        Cases.Run(300, random =>
+        {
+            var (weights, rewards, most, budget) = Draw(random);
+            double Of(int[] split, int branch) => rewards[split[branch]];
+            var raised = random.Next(weights.Length);
+            double[] heavier = [.. weights.Select((w, m) => m == raised ? w + random.NextDouble() : w)];
+            var (before, after) = (BranchAllocation.Split(weights, rewards, most, budget), BranchAllocation.Split(heavier, rewards, most, budget));
+            Assert.True(Of(after, raised) >= Of(before, raised) - 1e-12, $"branch {raised}: {Of(before, raised)} to {Of(after, raised)}");
+            Assert.True(Value(before, weights, rewards) <= Value(BranchAllocation.Split(weights, rewards, most, budget + 1), weights, rewards) + 1e-12);
+            var even = Value([.. most.Select(own => Math.Min(own, budget / most.Length))], weights, rewards);
+            worse += even < Value(before, weights, rewards) - 1e-9 ? 1 : 0;
+
+            double[] sure = [.. Enumerable.Repeat(0.0, weights.Length - 1), 1.0];
+            Assert.Equal(sure, BranchAllocation.Weights([.. Enumerable.Repeat(1.0, weights.Length - 1)]));
+            Assert.Equal(
+                rewards[Math.Min(budget, most[^1])], Of(BranchAllocation.Split(sure, rewards, most, budget), weights.Length - 1), 1e-12);
+        });
+        Assert.InRange(worse, 100, 300);
     }
 
     // Slot by slot is enough where every further slot gains less (300 cases), and only there (300 others).

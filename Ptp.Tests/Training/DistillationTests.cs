@@ -89,61 +89,83 @@ public sealed class DistillationTests
         }
     }
 
-    [Fact]
-    public void Positions_targets_weights_and_u_line_up()
+    // 30 batches, both readings: position s + l - 1 + shift, target t_{s+l+shift}, u of t_{s+l}. Control: off by one is seen in most rows.
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void Positions_targets_weights_and_u_line_up(int shift)
     {
-        var random = new RandomStream(3, "lines");
-        var texts = Texts(random, 30);
-        var runs = Runs(random, texts, 5);
-        var batch = new DistillationBatch(texts, runs, 1, 0.5);
-        var row = 0;
-        foreach (var run in runs)
+        var (rows, neighbours) = (0, 0);
+        Cases.RunSeeds(30, seed =>
         {
-            for (var slot = 0; slot < run.Count; slot++, row++)
+            var random = new RandomStream((ulong)seed, "lines");
+            var texts = Texts(random, 30);
+            var runs = Runs(random, texts, 5, shift);
+            var batch = new DistillationBatch(texts, runs, 1, 0.5, shift);
+            var earlier = batch.EarlierTokens(2);
+            var row = 0;
+            foreach (var run in runs)
             {
-                var text = texts[run.Text];
-                Assert.Equal(run.Start + slot - 1, batch.SlotPositions[row]);
-                Assert.Equal(text.Tokens[run.Start + slot], batch.Targets[row]);
-                Assert.Equal((float)Math.Pow(0.5, slot), batch.Weights[row]);
-                Assert.Equal(text.U.At(run.Start + slot - text.PromptLength, 0), batch.U[row]);
+                for (var slot = 0; slot < run.Count; slot++, row++)
+                {
+                    var text = texts[run.Text];
+                    var target = run.Start + slot + shift;
+                    Assert.Equal(target - 1, batch.SlotPositions[row]);
+                    Assert.Equal(text.Tokens[target], batch.Targets[row]);
+                    Assert.Equal((float)Math.Pow(0.5, slot), batch.Weights[row]);
+                    Assert.Equal(text.U.At(target - shift - text.PromptLength, 0), batch.U[row]);
+                    Assert.Equal(text.U.At(target - text.PromptLength, 0), batch.TargetU[row]);
+                    Assert.Equal(text.Tokens[target], batch.Ids[batch.TargetPlaces[row]]);
+                    Assert.Equal(text.Tokens[target - 1], earlier[row]);
+                    Assert.Equal(text.Tokens[Math.Max(0, target - 2)], earlier[batch.Targets.Length + row]);
+                    neighbours += text.Tokens[target - 1] != batch.Targets[row] && text.U.At(target - shift - text.PromptLength + 1, 0) != batch.U[row] ? 1 : 0;
+                }
             }
-        }
 
-        Assert.Equal(batch.Targets.Length, row);
-        var past = new SlotRun(0, texts[0].Tokens.Length - 1, 2);
-        Assert.Throws<PtpException>(() => new DistillationBatch(texts, [past], 1, 1));
-        var prompt = new SlotRun(0, texts[0].PromptLength - 1, 1);
-        Assert.Throws<PtpException>(() => new DistillationBatch(texts, [prompt], 1, 1));
+            Assert.Equal(batch.Targets.Length, row);
+            rows += row;
+            var past = new SlotRun(0, texts[0].Tokens.Length - 1 - shift, 2);
+            Assert.Throws<PtpException>(() => new DistillationBatch(texts, [past], 1, 1, shift));
+            var prompt = new SlotRun(0, texts[0].PromptLength - 1, 1);
+            Assert.Throws<PtpException>(() => new DistillationBatch(texts, [prompt], 1, 1, shift));
+        });
+        Assert.InRange(neighbours, rows * 3 / 4, rows);
     }
 
-    [Fact]
-    public void Categorical_slots_predict_the_token_after_the_u_they_carry()
+    // 8 batches: loss and gradients of a packed pass are the sums over its completions alone. Control: one completion left out.
+    [Theory]
+    [InlineData(Kind.Gated)]
+    [InlineData(Kind.Student)]
+    [InlineData(Kind.Categorical)]
+    public void Loss_and_gradients_of_a_packed_pass_are_sums_over_completions(Kind kind) => Cases.RunSeeds(8, seed =>
     {
-        var random = new RandomStream(4, "lines");
-        var texts = Texts(random, 30);
-        var runs = Runs(random, texts, 4, shift: 1);
-        var batch = new DistillationBatch(texts, runs, 1, 1, shift: 1);
-        var earlier = batch.EarlierTokens(2);
-        var row = 0;
-        foreach (var run in runs)
+        var random = new RandomStream((ulong)seed, "packed gradients");
+        var ptp = Model(kind, (ulong)seed);
+        var texts = Texts(random, ptp.Network.Config.VocabularySize);
+        var runs = Runs(random, texts, ptp.Slots, ptp.Shift);
+        var trainer = new Distillation(ptp, texts, new DistillationOptions { ContextTokens = 64 }, new AdamWOptions(), new LearningRate());
+        (double Loss, double[] Gradient) Of(params SlotRun[] some)
         {
-            for (var slot = 0; slot < run.Count; slot++, row++)
+            foreach (var parameter in ptp.Trained)
             {
-                var text = texts[run.Text];
-                var target = run.Start + slot + 1;
-                Assert.Equal(target - 1, batch.SlotPositions[row]);
-                Assert.Equal(text.Tokens[target], batch.Targets[row]);
-                Assert.Equal(text.U.At(target - 1 - text.PromptLength, 0), batch.U[row]);
-                Assert.Equal(text.U.At(target - text.PromptLength, 0), batch.TargetU[row]);
-                Assert.Equal(text.Tokens[target], batch.Ids[batch.TargetPlaces[row]]);
-                Assert.Equal(text.Tokens[target - 1], earlier[row]);
-                Assert.Equal(text.Tokens[Math.Max(0, target - 2)], earlier[batch.Targets.Length + row]);
+                s_backend.Fill(0, parameter.Gradient!);
             }
+
+            var loss = trainer.Loss(new DistillationBatch(texts, some, 1, 1, ptp.Shift), random).Loss;
+            trainer.Backward();
+            return (loss, [.. ptp.Trained.SelectMany(p => p.Gradient!.Span.ToArray()).Select(g => (double)g)]);
         }
 
-        var past = new SlotRun(0, texts[0].Tokens.Length - 1, 1);
-        Assert.Throws<PtpException>(() => new DistillationBatch(texts, [past], 1, 1, shift: 1));
-    }
+        var packed = Of(runs);
+        var alone = runs.Select(run => Of(run)).ToArray();
+        (double Loss, double[] Gradient) Sum(int count) =>
+            (alone.Take(count).Sum(a => a.Loss), [.. packed.Gradient.Select((_, i) => alone.Take(count).Sum(a => a.Gradient[i]))]);
+        double Error((double Loss, double[] Gradient) sum) => Math.Max(
+            Math.Abs(sum.Loss - packed.Loss) / packed.Loss,
+            Math.Sqrt(sum.Gradient.Zip(packed.Gradient, (a, b) => (a - b) * (a - b)).Sum() / packed.Gradient.Sum(g => g * g)));
+        Assert.InRange(Error(Sum(runs.Length)), 0, 1e-4);
+        Assert.InRange(Error(Sum(runs.Length - 1)), 1e-3, double.PositiveInfinity);
+    });
 
     [Fact]
     public void Training_teaches_laws_to_those_who_can_know_them()

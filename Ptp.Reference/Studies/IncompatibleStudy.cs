@@ -1,0 +1,157 @@
+// ptp study incompatible: do the first two tokens of a draft fit each other? The square of (u1, u2) drawn (paper 6.2, its two-token figure).
+//   trips on a leash: a zone one step from the last one follows, any other is impossible; incompatible: d0 d1 that the language forbids
+// Slots' own tokens are counted, none of O-PTP's replaced by the exact first. Refuses: nothing.
+
+using System.Globalization;
+using System.Text;
+using Ptp.Core.Decoding;
+using Ptp.Core.Paper;
+using static System.FormattableString;
+
+namespace Ptp.Reference.Studies;
+
+/// <summary>Incompatible pairs on trips.</summary>
+internal static class IncompatibleStudy
+{
+    private const int Contexts = 4000;
+    private const int Times = 4;
+    private const int Side = 48; // cells of the drawn square along each axis
+    private const int Drawn = 7; // the context that is drawn
+    public static void Run(StudySpace space)
+    {
+        var (trips, contexts) = (new SmallTrips(space, leashed: true), space.Cases(Contexts));
+        TripRecipe Recipe(SlotReading reading, string embedding, string rule = "inverse-cdf") => new(reading, embedding)
+        {
+            Rule = rule,
+            Times = Times,
+            Loss = reading == SlotReading.OneHot ? DistillationLoss.CrossEntropy : DistillationLoss.Divergence,
+        };
+        (string Name, TripRecipe Recipe)[] models =
+        [
+            ("O-PTP", Recipe(SlotReading.OneHot, "fixed-point")),
+            ("O-PTP, race", Recipe(SlotReading.OneHot, "clocks:26", "race:26")),
+            ("C-PTP", Recipe(SlotReading.Categorical, "fixed-point")),
+            ("independent, Pick", Recipe(SlotReading.Categorical, "constant")),
+        ];
+        var table = new StudyTable("Drafts whose first two tokens cannot follow each other, trips",
+            Invariant($"Effort {space.Effort}: {trips.Steps(Times)} steps each; {contexts} contexts of trips on a leash."),
+            "model", "incompatible %", "first token wrong %", "pair wrong %");
+        var squares = new List<(string Name, (int, int)[] Pairs)>();
+        foreach (var (name, recipe) in models)
+        {
+            var ptp = trips.Adapter(recipe);
+            ptp.PickSoftness = 0;
+            var (bad, first, pair) = Count(space, trips, ptp, contexts);
+            table.Row(name, new[] { bad, first, pair }.Select(share => Invariant($"{100 * share:0.00}")));
+            space.Note(Invariant($"{name}: {100 * bad:0.00} % incompatible"));
+            if (recipe.Rule == "inverse-cdf" && name != "C-PTP")
+            {
+                squares.Add((name, Square(trips, ptp, own: true)));
+            }
+        }
+
+        table.Row("base, token by token", Invariant($"{100 * Plain(space, trips, contexts):0.00}"), "0.00", "0.00");
+        squares.Insert(0, ("base", Square(trips, trips.Adapter(models[0].Recipe), own: false)));
+        space.Write("incompatible", table.Note("Paper (code, TinyLlama): O-PTP below 1 %, the best independent model about 60 %, token by token 0.").ToString(),
+            Draw(trips, squares));
+    }
+
+    /// <summary>Shares of drafts whose pair is impossible, whose first token, or pair, is another than the base's.</summary>
+    private static (double Bad, double First, double Pair) Count(StudySpace space, SmallTrips trips, SlotModel ptp, int contexts)
+    {
+        var plain = new Autoregressive(trips.Base, TripModels.Law, ptp.Rule);
+        var session = new ModelSession(trips.Base, TripModels.Law, ptp.Rule);
+        var drafter = ptp.NewDrafter();
+        var (bad, first, pair) = (0, 0, 0);
+        for (var i = 0; i < contexts; i++)
+        {
+            space.Cancellation.ThrowIfCancellationRequested();
+            var prompt = TripDrafts.Context(plain, ptp.Rule, i);
+            var u = Auxiliaries.FromSeed(700_000 + (ulong)i, ptp.NumbersPerToken);
+            var (d0, d1) = Pair(session, drafter, prompt, u);
+            bad += Fits(prompt, d0, d1) ? 0 : 1;
+            var truth = plain.Decode(prompt, u, new DecodeLimits(2, [])).Tokens;
+            first += d0 != truth[0] ? 1 : 0;
+            pair += d0 != truth[0] || d1 != truth[1] ? 1 : 0;
+        }
+
+        return (bad / (double)contexts, first / (double)contexts, pair / (double)contexts);
+    }
+
+    /// <summary>The same of the base's own tokens: what it has not learned of the leash.</summary>
+    private static double Plain(StudySpace space, SmallTrips trips, int contexts)
+    {
+        var plain = new Autoregressive(trips.Base, TripModels.Law, InverseCdf.Instance);
+        return Enumerable.Range(0, contexts).Count(i =>
+        {
+            space.Cancellation.ThrowIfCancellationRequested();
+            var prompt = TripDrafts.Context(plain, InverseCdf.Instance, i);
+            var pair = plain.Decode(prompt, Auxiliaries.FromSeed(700_000 + (ulong)i), new DecodeLimits(2, [])).Tokens;
+            return !Fits(prompt, pair[0], pair[1]);
+        }) / (double)contexts;
+    }
+
+    /// <summary>Whether the language allows two zones behind a context; the begin token is no zone.</summary>
+    private static bool Fits(int[] prompt, int first, int second) => first < TripLanguage.Zones && second < TripLanguage.Zones
+        && TripLanguage.IsStep(prompt[^1], first) && TripLanguage.IsStep(first, second);
+
+    private static (int First, int Second) Pair(ModelSession session, IDrafter drafter, int[] prompt, Auxiliaries u)
+    {
+        session.Start(prompt);
+        drafter.Start(prompt);
+        var draft = drafter.Propose(session, u, 0, 2).Tokens;
+        return (draft[0], draft[1]);
+    }
+
+    /// <summary>The pair at each place of the square, row by row of u2, [Side * Side].</summary>
+    private static (int, int)[] Square(SmallTrips trips, SlotModel ptp, bool own)
+    {
+        var plain = new Autoregressive(trips.Base, TripModels.Law, ptp.Rule);
+        var (session, drafter) = (new ModelSession(trips.Base, TripModels.Law, ptp.Rule), ptp.NewDrafter());
+        var prompt = TripDrafts.Context(plain, ptp.Rule, Drawn);
+        return [.. from y in Enumerable.Range(0, Side) from x in Enumerable.Range(0, Side) select Of((x + 0.5f) / Side, (y + 0.5f) / Side)];
+
+        (int, int) Of(float u1, float u2)
+        {
+            var u = Auxiliaries.FromValues([u1, u2]);
+            return own ? Pair(session, drafter, prompt, u) : plain.Decode(prompt, u, new DecodeLimits(2, [])).Tokens is var t ? (t[0], t[1]) : default;
+        }
+    }
+
+    /// <summary>A square per model: colour by the first token, lightness by the second, black where they cannot follow each other.</summary>
+    private static string Draw(SmallTrips trips, List<(string Name, (int First, int Second)[] Pairs)> squares)
+    {
+        const int Cell = 5, Gap = 30, Top = 60, Size = Side * Cell;
+        var prompt = TripDrafts.Context(new Autoregressive(trips.Base, TripModels.Law, InverseCdf.Instance), InverseCdf.Instance, Drawn);
+        var svg = new StringBuilder();
+        svg.Append(CultureInfo.InvariantCulture, $"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {Gap + squares.Count * (Size + Gap)} {Top + Size + 40}\" ")
+            .Append("font-family=\"sans-serif\" font-size=\"13\" fill=\"#777777\">\n")
+            .Append(CultureInfo.InvariantCulture, $"<text x=\"{Gap}\" y=\"22\" font-size=\"15\">Two tokens of a draft by (u1, u2): colour = first, shade = second, black = cannot follow</text>\n");
+        for (var (s, left) = (0, Gap); s < squares.Count; s++, left += Size + Gap)
+        {
+            svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{left}\" y=\"{Top - 8}\">{squares[s].Name}</text>\n");
+            for (var y = 0; y < Side; y++)
+            {
+                for (var x = 0; x < Side;)
+                {
+                    var pair = squares[s].Pairs[y * Side + x];
+                    var end = x;
+                    while (end < Side && squares[s].Pairs[y * Side + end] == pair)
+                    {
+                        end++;
+                    }
+
+                    var colour = Fits(prompt, pair.First, pair.Second) ? Invariant($"hsl({pair.First * 137 % 360},55%,{30 + pair.Second * 7 % 25 * 2}%)") : "#000000";
+                    svg.Append(CultureInfo.InvariantCulture,
+                        $"<rect x=\"{left + x * Cell}\" y=\"{Top + (Side - 1 - y) * Cell}\" width=\"{(end - x) * Cell}\" height=\"{Cell}\" fill=\"{colour}\"/>\n");
+                    x = end;
+                }
+            }
+
+            svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{left + Size / 2}\" y=\"{Top + Size + 18}\" text-anchor=\"middle\">u1</text>\n")
+                .Append(CultureInfo.InvariantCulture, $"<text x=\"{left - 16}\" y=\"{Top + Size / 2}\">u2</text>\n");
+        }
+
+        return svg.Append("</svg>\n").ToString();
+    }
+}
