@@ -16,7 +16,7 @@ internal readonly struct DeviceElementary : IElementary<float>
 
     public float Sqrt(float x) => MathF.Sqrt(x);
 
-    public float Of(double x) => (float)x;
+    public float Of(float high, float low = 0) => high + low;
 }
 
 /// <summary>Floats of a view from a place on.</summary>

@@ -20,8 +20,10 @@ public interface IElementary<T>
     /// <summary>The square root of x, x at least 0.</summary>
     T Sqrt(T x);
 
-    /// <summary>A constant.</summary>
-    T Of(double x);
+    /// <summary>A constant, <paramref name="high"/> + <paramref name="low"/>: floats, as many GPUs have no double.</summary>
+    /// <param name="high">The nearest float.</param>
+    /// <param name="low">What it misses; 0 for whole numbers.</param>
+    T Of(float high, float low = 0);
 }
 
 /// <summary>Numbers to read, in memory of any kind.</summary>
@@ -61,7 +63,7 @@ public readonly struct HostMath<T> : IElementary<T>
     public T Sqrt(T x) => T.Sqrt(x);
 
     /// <inheritdoc/>
-    public T Of(double x) => T.CreateTruncating(x);
+    public T Of(float high, float low = 0) => T.CreateTruncating(high) + T.CreateTruncating(low);
 }
 
 /// <summary>Numbers in a span.</summary>

@@ -1,6 +1,6 @@
 // A piecewise-linear map of [0, 1]: K equal bins on the way in, K learned masses m_b on the way out; end points fixed.
 //   y = F_b + m_b (K x - b) in bin b, F_b = m_0 + .. + m_{b-1};   log dy/dx = log(K m_b)
-// Parameters: K numbers, the masses' logits. Refuses: slopes below K / 1000, by UnitBins; outside [0, 1] it is the identity.
+// Parameters: K numbers, the masses' logits. Refuses: slopes below K / 512, by UnitBins; outside [0, 1] it is the identity.
 
 using System.Numerics;
 

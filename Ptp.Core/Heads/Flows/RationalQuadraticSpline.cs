@@ -1,7 +1,7 @@
 // The monotone rational-quadratic spline of Durkan et al. 2019 on [0, 1]; in bin k with slope s = h / w and place t = (x - x_k) / w:
 //   y = y_k + h (s t^2 + d_k t (1-t)) / D,  D = s + (d_{k+1} + d_k - 2 s) t (1-t),  inverse by the root 2c / (-b - sqrt(b^2 - 4ac))
 //   log dy/dx = 2 log s + log(d_{k+1} t^2 + 2 s t (1-t) + d_k (1-t)^2) - 2 log D
-// Parameters: K widths, K heights, then knot slopes: K + 1, or K - 1 if both ends have slope 1. Refuses: bins or slopes below 1e-3.
+// Parameters: K widths, K heights, then knot slopes: K + 1, or K - 1 if both ends have slope 1. Refuses: bins or slopes below 2^-9.
 
 using System.Numerics;
 
@@ -9,9 +9,10 @@ namespace Ptp.Core.Heads.Flows;
 
 internal static class RationalQuadraticSpline
 {
-    // Knot slopes are 1e-3 + softplus(raw + Shift): raw = 0 gives slope 1, so that parameters of zero are the identity.
-    private const double LeastSlope = 1e-3;
-    private const double Shift = 0.5397424172369521;
+    // Knot slopes are 2^-9 + softplus(raw + shift): raw = 0 gives slope 1, so that parameters of zero are the identity.
+    private const float LeastSlope = 1f / 512;
+    private const float ShiftHigh = (float)0.5382332978341864;
+    private const float ShiftLow = (float)(0.5382332978341864 - ShiftHigh);
 
     /// <summary>Parameters of K bins.</summary>
     /// <param name="bins">K.</param>
@@ -118,7 +119,7 @@ internal static class RationalQuadraticSpline
 
         var math = default(TMath);
         var index = 2 * bins + knot - (unitEnds ? 1 : 0);
-        return math.Of(LeastSlope) + Smooth.Softplus<T, TMath>(p.Get(index) + math.Of(Shift));
+        return math.Of(LeastSlope) + Smooth.Softplus<T, TMath>(p.Get(index) + math.Of(ShiftHigh, ShiftLow));
     }
 
     private static void SlopeBackward<T, TMath, TNumbers, TSums>(TNumbers p, int bins, int knot, bool unitEnds, T dSlope, TSums dP)
@@ -130,7 +131,7 @@ internal static class RationalQuadraticSpline
         if (!unitEnds || (knot > 0 && knot < bins))
         {
             var index = 2 * bins + knot - (unitEnds ? 1 : 0);
-            var dRaw = dSlope * Smooth.Sigmoid<T, TMath>(p.Get(index) + default(TMath).Of(Shift));
+            var dRaw = dSlope * Smooth.Sigmoid<T, TMath>(p.Get(index) + default(TMath).Of(ShiftHigh, ShiftLow));
             dP.Add(index, dRaw);
         }
     }

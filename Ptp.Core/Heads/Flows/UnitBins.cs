@@ -1,4 +1,4 @@
-// Cutting [0, 1] into K bins by K free numbers: size_b = m + (1 - K m) softmax_b, m = 1e-3, so no bin vanishes.
+// Cutting [0, 1] into K bins by K free numbers: size_b = m + (1 - K m) softmax_b, m = 2^-9, so no bin vanishes.
 // Edges are running sums from the left; the last edge is 1 itself. Used by splines and piecewise-linear maps.
 // Refuses: nothing; MonotoneMap bounds K.
 
@@ -15,7 +15,7 @@ internal readonly record struct UnitBin<T>(int Index, T Left, T Size);
 
 internal static class UnitBins
 {
-    public const double Least = 1e-3;
+    public const float Least = 1f / 512;
 
     /// <summary>The bin of an axis that holds <paramref name="place"/>.</summary>
     /// <param name="p">All parameters.</param>
