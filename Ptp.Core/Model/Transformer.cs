@@ -3,6 +3,7 @@
 // R rows in, R rows out; what a row sees is its visibility. Refuses: batches of another shape, dropout, biases.
 
 using Ptp.Core.Autograd;
+using Ptp.Core.Formats;
 using Ptp.Core.Paper;
 using Ptp.Core.Tensors;
 
@@ -114,6 +115,9 @@ public sealed class Transformer
         }
     }
 
+    /// <summary>The matrices of all blocks, and the head.</summary>
+    private IEnumerable<Parameter> Matrices => _blocks.SelectMany(block => block.Matrices).Append(Head);
+
     /// <summary>Starts or stops training of all weights.</summary>
     public void SetTrainable(bool trainable)
     {
@@ -129,9 +133,21 @@ public sealed class Transformer
     /// </summary>
     public void StoreWeights(WeightFormat format)
     {
-        foreach (var weight in _blocks.SelectMany(block => block.Matrices).Append(Head))
+        foreach (var weight in Matrices)
         {
             weight.Store(format);
+        }
+    }
+
+    /// <summary>Rounds the same matrices to the nearest BF16 numbers: products then read half the bytes.</summary>
+    public void RoundToBFloat16()
+    {
+        foreach (var weight in Matrices)
+        {
+            var values = new float[weight.Value.Length];
+            Backend.Download(weight.Value, values);
+            NumberFormats.RoundToBFloat16(values);
+            Initialise.Set(weight, values);
         }
     }
 
