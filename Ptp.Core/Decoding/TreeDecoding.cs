@@ -55,6 +55,6 @@ public sealed class TreeDecoding(Transformer model, ITreeDrafter drafter, Sampli
 
         _session.Cache.Keep(start, _path);
         var verified = CollectionsMarshal.AsSpan(_tokens);
-        return Rounds.Commit(verified, verified[.._path.Count], tree.Count, _path.Count, output, limits, _session, committed);
+        return Rounds.Commit(verified, verified[.._path.Count], tree.Count, _path.Count, output, limits, _session, committed, tree: tree);
     }
 }

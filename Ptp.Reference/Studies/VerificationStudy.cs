@@ -42,7 +42,9 @@ internal static class VerificationStudy
         foreach (var name in s_rules)
         {
             var rule = VerificationRule.Parse(name);
-            var decoder = new DraftAndVerify(model.Model, ptp.NewDrafter(), rule, ptp.Law, ptp.Rule, own: ptp);
+            IDecoder decoder = rule.AsksTheBase
+                ? new DraftAndVerify(model.Model, ptp.NewDrafter(), rule, ptp.Law, ptp.Rule, own: ptp)
+                : new DraftAlone(model.Model, ptp.NewDrafter(), rule, ptp.Law, ptp.Rule);
             rows.Add((name, rule.Guarantee.ToString().ToLowerInvariant(), Measure(space, model, ptp, decoder, texts)));
             space.Note(name);
         }

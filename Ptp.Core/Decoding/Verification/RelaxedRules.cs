@@ -199,6 +199,9 @@ public sealed class ConfidenceRule : VerificationRule
     public override string Name => $"confidence:{Guard.Text(_least)}";
 
     /// <inheritdoc/>
+    public override bool AsksTheBase => false;
+
+    /// <inheritdoc/>
     public override bool Accepts(in Trial trial) => trial.Confidence >= _least;
 }
 
@@ -217,6 +220,9 @@ public sealed class FirstRule : VerificationRule
 
     /// <inheritdoc/>
     public override string Name => $"first:{Guard.Text(_count)}";
+
+    /// <inheritdoc/>
+    public override bool AsksTheBase => false;
 
     /// <inheritdoc/>
     public override bool Accepts(in Trial trial) =>
