@@ -48,6 +48,22 @@ internal static class DeviceMath
         return 2f * s * Fma(square, series, 1f);
     }
 
+    /// <summary>log(x) of a normal number: x = 2^n m with m in [0.71, 1.42), log x = n ln 2 + 2 artanh((m - 1) / (m + 1)).</summary>
+    public static float Log(float x)
+    {
+        var bits = (int)Interop.FloatAsInt(x);
+        var n = (bits - 0x3f3504f3) >> 23; // the exponent, counted from the root of one half
+        var m = Interop.IntAsFloat((uint)(bits - (n << 23)));
+        var s = (m - 1f) / (m + 1f);
+        var square = s * s;
+        var series = Fma(square, 1f / 9f, 1f / 7f);
+        series = Fma(square, series, 1f / 5f);
+        series = Fma(square, series, 1f / 3f);
+        var log = Fma(n, 0.6931471824645996f, 2f * s * Fma(square, series, 1f));
+        log = Fma(n, -1.9046542121259336e-09f, log);
+        return x > 0f ? log : x < 0f ? float.NaN : float.NegativeInfinity;
+    }
+
     /// <summary>Names the instruction behind <see cref="Fma"/> to both compilers.</summary>
     public static void Register(Context.Builder builder)
     {

@@ -3,12 +3,13 @@
 // and a static function, so that a pass allocates nothing once passes have reached their size.
 // Refuses: graphs that outlive Reset; in-place ops other than RoPE and the low-rank addition.
 
+using Ptp.Core.Heads.Flows;
 using Ptp.Core.Tensors;
 
 namespace Ptp.Core.Autograd;
 
 /// <summary>One pass over a backend, in memory that Reset takes back.</summary>
-public sealed class Tape(IBackend backend)
+public sealed partial class Tape(IBackend backend)
 {
     private const int LossRows = 512; // whole blocks of a product's sum over rows, so that the parts leave the bits of dW as they are
     private readonly Arena _arena = new(backend);
@@ -351,5 +352,7 @@ public sealed class Tape(IBackend backend)
         public Visibility Visibility;
         public HeadShape Heads;
         public float Scale;
+        public MonotoneMap Map;
+        public Tensor Mask;
     }
 }

@@ -39,7 +39,7 @@ public readonly record struct AdamWStep(
     double LearningRate, double Beta1, double Beta2, double Epsilon, double WeightDecay, int Step, double GradientScale);
 
 /// <summary>The contract of a device.</summary>
-public interface IBackend : IDisposable
+public partial interface IBackend : IDisposable
 {
     /// <summary>What runs the kernels, as printed in every report.</summary>
     string Name { get; }

@@ -2,6 +2,7 @@
 // Source: IBackend, method by method.
 // Not here: any arithmetic.
 
+using Ptp.Core.Heads.Flows;
 using Ptp.Core.Tensors;
 
 namespace Ptp.Tests.Backends;
@@ -86,6 +87,19 @@ internal class WrappedBackend(IBackend inner) : IBackend
     public double Sum(Tensor x) => inner.Sum(x);
 
     public double SumOfSquares(Tensor x) => inner.SumOfSquares(x);
+
+    public void MultiplyAdd(Tensor a, Tensor b, Tensor y) => inner.MultiplyAdd(a, b, y);
+
+    public void Sigmoid(Tensor x, Tensor y) => inner.Sigmoid(x, y);
+
+    public void SigmoidBackward(Tensor y, Tensor dY, Tensor dX) => inner.SigmoidBackward(y, dY, dX);
+
+    public virtual void Map(MonotoneMap map, Tensor x, Tensor parameters, Tensor active, Tensor y, Tensor logSlopes) =>
+        inner.Map(map, x, parameters, active, y, logSlopes);
+
+    public void MapBackward(
+        MonotoneMap map, Tensor x, Tensor parameters, Tensor active, Tensor dY, Tensor dLogSlopes, Tensor dX, Tensor dParameters) =>
+        inner.MapBackward(map, x, parameters, active, dY, dLogSlopes, dX, dParameters);
 
     public void AdamW(Tensor gradient, AdamWStep step, Tensor m, Tensor v, Tensor parameter) =>
         inner.AdamW(gradient, step, m, v, parameter);
