@@ -27,13 +27,6 @@ public sealed record InverseTrainingOptions
     /// </summary>
     public double OwnLawWeight { get; init; }
 
-    /// <summary>
-    /// Weight of a lesson halfway up the network: a slot's hidden state shall name the token that its number stands for, -log softmax(E h)[t], E the
-    /// token vectors. 0 = the paper's loss. Our addition: that token is known, later slots need it from this one before they can know their own law,
-    /// and from their errors alone it is learned slowly.
-    /// </summary>
-    public double OwnTokenWeight { get; init; }
-
     /// <summary>b of the places Beta(b, b) in the cells; only 1 bounds the likelihood.</summary>
     public double Beta { get; init; } = 1;
 
@@ -69,7 +62,7 @@ public sealed class InverseAutoregressiveTraining
         Guard.Require(documents.Count > 0 && documents.All(d => d.Length >= 2 && d.Length <= ptp.Network.Config.MaxContext), Asked,
             $"{documents.Count} documents, the shortest of {(documents.Count > 0 ? documents.Min(d => d.Length) : 0)} tokens",
             $"at least one, each of 2 to {ptp.Network.Config.MaxContext} tokens", "Cut or drop the others.");
-        Guard.Require(options is { Rows: > 0, Horizon: >= 0, ContextWeight: >= 0, OwnLawWeight: >= 0 and <= 1, OwnTokenWeight: >= 0, Beta: > 0 }, Asked, $"{options}",
+        Guard.Require(options is { Rows: > 0, Horizon: >= 0, ContextWeight: >= 0, OwnLawWeight: >= 0 and <= 1, Beta: > 0 }, Asked, $"{options}",
             "positive sizes, weights of 0 or more, of the own law at most 1", "Correct the options.");
         (_ptp, _documents, _options, _rate) = (ptp, documents, options, rate);
         _inversion = new Inversion(ptp);
@@ -198,10 +191,7 @@ public sealed class InverseAutoregressiveTraining
             _ptp.Embed(_tape, Carried(texts, inferred), last, x.Slice(context, slots));
         }
 
-        var rows = new CallRows([.. positions], visibility, gateStart: context);
-        var half = (network.Config.Layers + 1) / 2;
-        var middle = network.Blocks(_tape, x, rows, _ptp.Lora, ..half);
-        var hidden = network.Blocks(_tape, middle, rows, _ptp.Lora, half..);
+        var hidden = network.Blocks(_tape, x, new CallRows([.. positions], visibility, gateStart: context), _ptp.Lora);
         // A loss turns its logits into their gradient, so what is read twice is read before, or computed twice.
         var known = network.Logits(_tape, hidden.Slice(0, context));
         var own = ownLaw > 0 && slots > 0 ? network.Backend.Allocate(slots, known.Value.Columns) : null;
@@ -217,13 +207,6 @@ public sealed class InverseAutoregressiveTraining
             loss += _tape.CrossEntropy(network.Logits(_tape, hidden.Slice(context, slots)), [.. targets[context..]], [.. weights[context..]]);
         }
 
-        if (slots > 0 && _options.OwnTokenWeight > 0)
-        {
-            loss += _tape.CrossEntropy(
-                _tape.MatMul(middle.Slice(context, slots), network.Embeddings), [.. places.Select(p => texts.Texts[p.Text][texts.Starts[p.Text] + p.Slot])],
-                [.. Enumerable.Repeat((float)_options.OwnTokenWeight, slots)]);
-        }
-
         if (own is not null)
         {
             var scale = (float)(1 / Math.Max(ColdestLaw, _ptp.Law.Temperature));
@@ -231,7 +214,7 @@ public sealed class InverseAutoregressiveTraining
                 network.Logits(_tape, hidden.Slice(context, slots)), own, scale, [.. Enumerable.Repeat(ownLaw, slots)]);
         }
 
-        return (loss, texts.Count, weights.Sum(w => (double)w) + (ownLaw + _options.OwnTokenWeight) * slots);
+        return (loss, texts.Count, weights.Sum(w => (double)w) + ownLaw * slots);
     }
 
     /// <summary>Numbers that slots carry: all but each text's last, [R * numbers per token].</summary>
