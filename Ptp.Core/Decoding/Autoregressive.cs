@@ -73,9 +73,11 @@ internal static class Rounds
     /// <param name="limits">When to stop.</param>
     /// <param name="session">The text.</param>
     /// <param name="committed">Told of the tokens; false stops.</param>
+    /// <param name="branches">Slots of each branch of the call, where it branched.</param>
+    /// <param name="tree">The tree whose path the draft is, if there was one.</param>
     public static StopReason? Commit(
         ReadOnlySpan<int> tokens, ReadOnlySpan<int> draft, int drafted, int correct, List<int> output, DecodeLimits limits,
-        ModelSession session, Func<Commitment, bool>? committed)
+        ModelSession session, Func<Commitment, bool>? committed, ReadOnlyMemory<int> branches = default, DraftTree? tree = null)
     {
         var count = Math.Min(tokens.Length, Math.Min(limits.MaxNewTokens - output.Count, session.Room));
         StopReason? stop = null;
@@ -95,6 +97,8 @@ internal static class Rounds
         {
             Draft = session.Keep(draft),
             Verified = Math.Min(drafted, draft.Length),
+            Branches = branches,
+            Tree = tree,
         }) ?? true;
         return stop ?? (goOn ? null : StopReason.Cancelled);
     }

@@ -41,6 +41,12 @@ public readonly record struct Commitment(ReadOnlyMemory<int> Tokens, int Correct
 
     /// <summary>How many leading tokens of the draft were verified; a decoder may drop the rest unseen.</summary>
     public int Verified { get; init; }
+
+    /// <summary>Slots that the same call drafted ahead for the case of m = 0, 1, ... right tokens, [q + 1]; empty where calls do not branch.</summary>
+    public ReadOnlyMemory<int> Branches { get; init; }
+
+    /// <summary>The tree that was verified, of which the draft is the path that was right; null for chains. To be read at once, too.</summary>
+    public DraftTree? Tree { get; init; }
 }
 
 /// <summary>What a decoder returns.</summary>

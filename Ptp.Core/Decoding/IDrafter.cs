@@ -36,11 +36,17 @@ public interface IDrafter
     /// <summary>Most tokens per draft.</summary>
     int Slots { get; }
 
+    /// <summary>
+    /// True if <see cref="Propose"/> runs all committed tokens that the cache lacks in its own call, or needs none of them cached;
+    /// false if the cache must hold all but the last.
+    /// </summary>
+    bool RunsUncached => false;
+
     /// <summary>Prepares for a new text.</summary>
     void Start(IReadOnlyList<int> prompt);
 
     /// <summary>Drafts tokens g to g + count - 1.</summary>
-    /// <param name="session">The text on the verifier; all committed tokens but the last are cached.</param>
+    /// <param name="session">The text on the verifier; all committed tokens but the last are cached, unless <see cref="RunsUncached"/>.</param>
     /// <param name="u">Auxiliaries, shared with the verifier.</param>
     /// <param name="g">Index of the first token to draft.</param>
     /// <param name="count">Tokens to draft, at most <see cref="Slots"/>.</param>

@@ -1,5 +1,5 @@
 // One text in the making on one model: committed tokens, the cache behind them, and laws read from base rows.
-// Invariant: outside a round the cache holds every committed token but the last; draft and slot rows are gone.
+// Invariant: outside a round the cache holds every committed token but the last (fewer where none verified them); draft and slot rows are gone.
 // Owns the memory that rounds work in, so that a token costs no allocation. Refuses: an empty prompt, tokens beyond the context.
 
 using System.Runtime.InteropServices;
@@ -222,7 +222,10 @@ public sealed class ModelSession
         return _rule.Pick(_u, Law(row));
     }
 
-    /// <summary>Commits tokens: the text grows, and the cache keeps all of it but the last.</summary>
+    /// <summary>Tokens that the next call must run: the last one, and others only where drafts stand that no call has verified.</summary>
+    internal ReadOnlySpan<int> Uncached => CollectionsMarshal.AsSpan(Tokens)[Cache.Length..];
+
+    /// <summary>Commits tokens: the text grows, and the cache keeps at most all of it but the last.</summary>
     /// <param name="tokens">The tokens, in order.</param>
     /// <returns>The same tokens in memory that stays as it is.</returns>
     internal ReadOnlyMemory<int> Commit(ReadOnlySpan<int> tokens)
@@ -231,7 +234,7 @@ public sealed class ModelSession
         _committed = _committed[tokens.Length..];
         tokens.CopyTo(told.Span);
         Tokens.AddRange(tokens);
-        Cache.Crop(Tokens.Count - 1);
+        Cache.Crop(Math.Min(Cache.Length, Tokens.Count - 1));
         return told;
     }
 

@@ -111,7 +111,7 @@ public sealed class TreeDecoding : IDecoder
         var verified = CollectionsMarshal.AsSpan(_tokens);
         return Rounds.Commit(
             verified, verified[..^1], tree.RootIsCommitted ? tree.Count - 1 : tree.Count, verified.Length - 1, output, limits, _session,
-            committed);
+            committed, tree: tree);
     }
 
     private void Verify(DraftTree tree)

@@ -26,6 +26,9 @@ public sealed class CategoricalDrafter : IDrafter
     public int Slots => _ptp.Slots;
 
     /// <inheritdoc/>
+    public bool RunsUncached => true;
+
+    /// <inheritdoc/>
     public void Start(IReadOnlyList<int> prompt)
     {
         // The verifier's session keeps the only state.
@@ -71,7 +74,7 @@ internal sealed class CategoricalReader
         _u = new float[ptp.NumbersPerToken];
     }
 
-    /// <summary>The drafting call: the last token's row, which gives token g exactly, and the slots behind it.</summary>
+    /// <summary>The drafting call: the last token's row (and those before it that the cache lacks), which gives token g exactly, and the slots behind it.</summary>
     /// <returns>Token g, and hidden states of the call, [count, D], the slots from row 1 on.</returns>
     public (int First, Variable Hidden) Call(ModelSession session, Auxiliaries u, long g, int count)
     {
@@ -79,10 +82,11 @@ internal sealed class CategoricalReader
             "a session on another model", "the adapter's own base", "Load the adapter on this model.");
         var (tape, model) = (session.Tape, session.Model);
         tape.Reset();
-        var x = _ptp.Rows(tape, session, [session.Tokens[^1]], u, g, count - 1, out var rows);
-        var hidden = model.Blocks(tape, x, rows, _ptp.Lora);
-        session.Stats.AddCall(count);
-        session.Cache.Append(1);
+        var fresh = session.Uncached;
+        var x = _ptp.Rows(tape, session, fresh, u, g, count - 1, out var rows);
+        var hidden = model.Blocks(tape, x, rows, _ptp.Lora).Slice(fresh.Length - 1, count);
+        session.Stats.AddCall(fresh.Length + count - 1);
+        session.Cache.Append(fresh.Length);
         session.KeepLogits(model.Logits(tape, hidden.Slice(0, 1)).Value);
         return (session.Pick(0, u, g), hidden);
     }

@@ -19,6 +19,9 @@ public sealed class OneHotDrafter(SlotModel ptp) : IDrafter
     public int Slots => ptp.Slots;
 
     /// <inheritdoc/>
+    public bool RunsUncached => true;
+
+    /// <inheritdoc/>
     public void Start(IReadOnlyList<int> prompt)
     {
         // The verifier's session keeps the only state.
@@ -31,10 +34,11 @@ public sealed class OneHotDrafter(SlotModel ptp) : IDrafter
             "a session on another model", "the adapter's own base", "Load the adapter on this model.");
         var tape = session.Tape;
         tape.Reset();
-        var x = ptp.Rows(tape, session, [session.Tokens[^1]], u, g, count, out var rows);
-        var hidden = session.Model.Blocks(tape, x, rows, ptp.Lora);
-        session.Stats.AddCall(1 + count);
-        session.Cache.Append(1);
+        var fresh = session.Uncached;
+        var x = ptp.Rows(tape, session, fresh, u, g, count, out var rows);
+        var hidden = session.Model.Blocks(tape, x, rows, ptp.Lora).Slice(fresh.Length - 1, 1 + count);
+        session.Stats.AddCall(fresh.Length + count);
+        session.Cache.Append(fresh.Length);
         var logits = session.Model.Logits(tape, hidden).Value;
         session.KeepLogits(logits.Slice(0, 1));
         var likeliest = _likeliest.Draft(session.Model.Backend, logits.Slice(1, count), knowsFirstLaw: true);
@@ -78,6 +82,9 @@ public sealed class StudentDrafter(SlotModel ptp) : IDrafter
 
     /// <inheritdoc/>
     public int Slots => ptp.Slots;
+
+    /// <inheritdoc/>
+    public bool RunsUncached => true;
 
     /// <inheritdoc/>
     public void Start(IReadOnlyList<int> prompt) => _own.Start(prompt);

@@ -109,7 +109,7 @@ public sealed class PartialQuadraticDecoding : IDecoder
 
         _survival.Observe(draft.Length, correct);
         var stop = Rounds.Commit(
-            verified.AsSpan(0, correct + 1), draft, draft.Length, correct, output, limits, _session, committed);
+            verified.AsSpan(0, correct + 1), draft, draft.Length, correct, output, limits, _session, committed, branches);
         (_draft, _confidences) = ([], []);
         if (stop is null && Useful(branches[correct]) > 0)
         {

@@ -25,6 +25,14 @@ internal static class RoundsJson
                 ["text"] = names.Of(id),
                 ["fate"] = Word(round.FateOf(j)),
             })]),
+            ["branches"] = new JsonArray([.. round.Branches.Select(slots => (JsonNode)slots)]),
+            ["tree"] = new JsonArray([.. round.Nodes.Select(node => (JsonNode)new JsonObject
+            {
+                ["id"] = node.Token,
+                ["text"] = names.Of(node.Token),
+                ["parent"] = node.Parent,
+                ["fate"] = Word(node.Fate),
+            })]),
             ["committed"] = new JsonArray(
                 [.. round.Tokens.Select((id, i) => Committed(id, names, round.OriginOf(i), facts[round.Start + i]))]),
         })]);

@@ -82,7 +82,8 @@ internal static class RoundsPage
     private static XElement Legend(IReadOnlyList<ShownRound> rounds, PickFacts[] facts)
     {
         var kinds = rounds.SelectMany(r => Enumerable.Range(0, r.Tokens.Length).Select(i => RoundsJson.Word(r.OriginOf(i)))
-            .Concat(Enumerable.Range(0, r.Draft.Length).Select(j => RoundsJson.Word(r.FateOf(j))))).ToHashSet();
+            .Concat(Enumerable.Range(0, r.Draft.Length).Select(j => RoundsJson.Word(r.FateOf(j))))
+            .Concat(r.Nodes.Select(node => RoundsJson.Word(node.Fate)))).ToHashSet();
         var list = Element("ul", "legend");
         foreach (var (kind, meaning) in ((string, string)[])[
             ("accepted", "the draft had it right"),
@@ -97,6 +98,12 @@ internal static class RoundsPage
             {
                 list.Add(Element("li", "", Token(kind, kind), meaning));
             }
+        }
+
+        if (rounds.Any(r => r.Branches.Length > 0))
+        {
+            list.Add(Element("li", "", Element("span", "branch true", "2 right: 5"),
+                "the same call drafted 5 slots for the case that 2 draft tokens are right; marked: the case that came true, the next draft"));
         }
 
         list.Add(Element("li", "", facts.Any(f => f.Picked.Cell is not null)
@@ -120,11 +127,30 @@ internal static class RoundsPage
                 "div", "dropped", [.. dropped.Select(j => Token(names.Of(round.Draft[j]), RoundsJson.Word(round.FateOf(j))))]));
         }
 
-        var drafted = round.Draft.Length > 0 ? Invariant($"{round.Draft.Length} drafted, ") : "";
+        if (round.Branches.Length > 0)
+        {
+            slots.Add(Element("div", "dropped ahead", ["drafted ahead", .. round.Branches.Select((count, m) => Element(
+                "span", m == round.Correct ? "branch true" : "branch", Invariant($"{m} right: {count}")))]));
+        }
+
+        if (round.Nodes.Length > round.Draft.Length)
+        {
+            slots.Add(Element("div", "dropped", Element("ul", "tree", Node(round.Nodes, 0, names))));
+        }
+
+        var drafted = round.Nodes.Length > 0 ? Invariant($"tree of {round.Nodes.Length}, ") : round.Draft.Length > 0 ? Invariant($"{round.Draft.Length} drafted, ") : "";
         return Element(
             "section", "round",
             Element("div", "what", Element("b", "", Invariant($"{number}")), Invariant($" {drafted}{round.Tokens.Length} committed")),
             Element("div", "context", NotEmpty(context)), slots);
+    }
+
+    /// <summary>A node and what continues it.</summary>
+    private static XElement Node(ShownNode[] nodes, int at, TokenNames names)
+    {
+        XElement[] children = [.. nodes.Index().Where(n => n.Item.Parent == at).Select(n => Node(nodes, n.Index, names))];
+        return Element(
+            "li", "", [Token(names.Of(nodes[at].Token), RoundsJson.Word(nodes[at].Fate)), .. children.Length > 0 ? (XElement[])[Element("ul", "", children)] : []]);
     }
 
     private static XElement Slot(ShownRound round, int slot, PickFacts facts, TokenNames names)

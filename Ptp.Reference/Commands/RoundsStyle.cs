@@ -36,6 +36,10 @@ internal static class RoundsStyle
         .slots { grid-column: 2; grid-row: 1 / span 2; display: grid; gap: .5rem;
           grid-template-columns: repeat(auto-fill, minmax(7.6rem, 1fr)); align-items: end; }
         .dropped { grid-column: 1 / -1; }
+        .ahead { color: var(--dim); font-size: .75rem; }
+        .branch { display: inline-block; margin-left: .35rem; padding: 0 .3rem; border: 1px solid var(--line); border-radius: .3rem; }
+        .branch.true { color: var(--accepted); border-color: var(--accepted); }
+        .tree, .tree ul { list-style: none; margin: 0; padding-left: 1rem; border-left: 1px solid var(--line); }
         .slot { display: flex; flex-direction: column; align-items: flex-start; min-width: 0; }
         .slot .token { max-width: 100%; }
         .token { display: inline-block; padding: 0 .35rem; border: 1px solid transparent; border-radius: .3rem; font-size: .9rem;

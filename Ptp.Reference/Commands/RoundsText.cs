@@ -1,5 +1,5 @@
 // Rounds on a terminal: one line per round, accepted tokens green, corrections yellow, bonus tokens cyan, rejected drafts struck
-// through; on request a line per token with u and its cell. Without colour, marks say the same: ~rejected~ [corrected] +bonus+.
+// through; below it the slots of branches drafted ahead, or what else a tree held at a place; on request a line per token with u and its cell. Without colour, marks say the same: ~rejected~ [corrected] +bonus+.
 // Refuses: nothing; texts of tokens are escaped (TokenNames), so that they cannot act on the terminal.
 
 using Ptp.Core.Paper;
@@ -49,6 +49,8 @@ internal sealed class RoundsText(Output output, TokenNames names)
 
         Dropped(string.Concat(round.Dropped.Select(j => names.Of(round.Draft[j]))), Fate.Discarded);
         output.Line();
+        Branches(round);
+        Nodes(round);
         for (var i = 0; i < facts.Length; i++)
         {
             Explain(round, i, facts[i]);
@@ -63,6 +65,47 @@ internal sealed class RoundsText(Output output, TokenNames names)
         bar[left..Math.Clamp((int)Math.Ceiling(at.cell.Right * BarWidth), left + 1, BarWidth)].Fill('=');
         bar[(int)(at.u * BarWidth)] = '|';
     });
+
+    /// <summary>m:slots of each branch; the one that came true is the next round's draft.</summary>
+    private void Branches(ShownRound round)
+    {
+        if (round.Branches.Length == 0)
+        {
+            return;
+        }
+
+        output.Write($"{"ahead",14}  ");
+        foreach (var (m, slots) in round.Branches.Index())
+        {
+            output.WriteStyled(Invariant($"{(m > 0 ? " " : "")}{m}:{slots}"), m == round.Correct ? Output.Green : "2");
+            output.Write(m == round.Correct && !output.Colour ? "*" : "");
+        }
+
+        output.Line();
+    }
+
+    /// <summary>A line for each place at which the tree held more than the path.</summary>
+    private void Nodes(ShownRound round)
+    {
+        foreach (var place in round.Nodes.GroupBy(node => node.Depth).Where(place => place.Any(node => node.Fate != Fate.Accepted)))
+        {
+            output.Write(Invariant($"{"tree " + Invariant($"{place.Key}"),14}  "));
+            foreach (var (i, node) in place.Index())
+            {
+                output.Write(i > 0 ? " " : "");
+                if (node.Fate == Fate.Accepted)
+                {
+                    Committed(names.Of(node.Token), Origin.Accepted);
+                }
+                else
+                {
+                    Dropped(names.Of(node.Token), node.Fate);
+                }
+            }
+
+            output.Line();
+        }
+    }
 
     private void Explain(ShownRound round, int i, PickFacts facts)
     {

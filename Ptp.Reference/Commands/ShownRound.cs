@@ -38,6 +38,13 @@ internal enum Fate
     Unchecked,
 }
 
+/// <summary>A node of a draft tree.</summary>
+/// <param name="Token">Its token.</param>
+/// <param name="Parent">The node it continues; -1 for the first.</param>
+/// <param name="Depth">Tokens between the first node and it.</param>
+/// <param name="Fate">Accepted on the path that was kept, rejected beside it, discarded below a node that was not kept.</param>
+internal readonly record struct ShownNode(int Token, int Parent, int Depth, Fate Fate);
+
 /// <summary>A round.</summary>
 /// <param name="Start">g, the index of its first token.</param>
 /// <param name="Draft">Proposed tokens, of g, g + 1, ...</param>
@@ -46,6 +53,12 @@ internal enum Fate
 /// <param name="Correct">As <see cref="Commitment.Correct"/>.</param>
 internal sealed record ShownRound(int Start, int[] Draft, int Verified, int[] Tokens, int Correct)
 {
+    /// <summary>Slots drafted ahead by the same call, for m = 0, 1, ... right draft tokens; empty where calls do not branch.</summary>
+    public int[] Branches { get; private init; } = [];
+
+    /// <summary>All nodes of the tree that was verified, parents first; empty for chains.</summary>
+    public ShownNode[] Nodes { get; private init; } = [];
+
     /// <summary>Places of draft tokens that were never compared with what was committed.</summary>
     public IEnumerable<int> Dropped => Enumerable.Range(0, Draft.Length).Where(j => FateOf(j) is Fate.Discarded or Fate.Unchecked);
 
@@ -53,7 +66,11 @@ internal sealed record ShownRound(int Start, int[] Draft, int Verified, int[] To
     /// <param name="round">What was committed.</param>
     /// <param name="start">Tokens before it.</param>
     public static ShownRound Of(Commitment round, int start) =>
-        new(start, round.Draft.ToArray(), round.Verified, round.Tokens.ToArray(), round.Correct);
+        new(start, round.Draft.ToArray(), round.Verified, round.Tokens.ToArray(), round.Correct)
+        {
+            Branches = round.Branches.ToArray(),
+            Nodes = round.Tree is { } tree ? NodesOf(tree, round.Draft.Span) : [],
+        };
 
     /// <summary>How committed token number <paramref name="i"/> of the round came about.</summary>
     public Origin OriginOf(int i) =>
@@ -71,6 +88,21 @@ internal sealed record ShownRound(int Start, int[] Draft, int Verified, int[] To
 
     /// <summary>True if a draft token stood where committed token number <paramref name="i"/> stands, and was refuted.</summary>
     public bool Rejects(int i) => i < Draft.Length && FateOf(i) == Fate.Rejected;
+
+    /// <summary>The tree as a copy; its path is what the round took for its draft.</summary>
+    private static ShownNode[] NodesOf(DraftTree tree, ReadOnlySpan<int> path)
+    {
+        var nodes = new ShownNode[tree.Count];
+        for (var node = 0; node < nodes.Length; node++)
+        {
+            var (token, parent, depth) = (tree.Tokens[node], tree.Parents[node], tree.Depths[node]);
+            var below = parent < 0 || nodes[parent].Fate == Fate.Accepted;
+            nodes[node] = new ShownNode(token, parent, depth,
+                !below ? Fate.Discarded : depth < path.Length && path[depth] == token ? Fate.Accepted : Fate.Rejected);
+        }
+
+        return nodes;
+    }
 
     // A drafting call reads the exact first token off its own last row; the draft's is then refuted before any verification.
     private bool FirstWasReplaced => Correct > 0 && Draft[0] != Tokens[0];

@@ -1,6 +1,7 @@
 // ptp study pqd: what a budget of slots brings, in tokens per call and in time, on the models that come with ptp (paper 5.2).
-//   one call verifies and drafts; the split exact with confidences calibrated on held-out text, exact with rates seen on the way, as printed
-// Beside them chains and trees of 16 with error correction, two calls a round. All write the same text. Refuses: to run without the models.
+//   one call verifies and drafts; the split exact with confidences calibrated on held-out text, exact with rates seen on the way, greedy as printed
+// Beside them error correction in two calls a round, chains and trees of as many tokens, and what measured costs of calls say each should take.
+// All write the same text. Refuses: to run without the models.
 
 using Ptp.Core;
 using Ptp.Core.Decoding;
@@ -17,9 +18,14 @@ internal static class BranchStudy
     private const int Texts = 24;
     private const int MostTokens = 96;
     private const int HeldOut = 64;
+    private const int Context = 48; // tokens behind which costs are measured: half of a text
     private static readonly int[] s_budgets = [4, 8, 16, 32, 64];
 
-    private sealed record Way(string Name, Func<int, IDecoder> Decoder);
+    /// <summary>A way to spend a budget; no decoder where it does not apply.</summary>
+    private sealed record Way(string Name, Func<int, IDecoder?> Decoder, Func<int, Figures, double>? Reckoned = null);
+
+    /// <summary>What was measured.</summary>
+    private sealed record Figures(double PerCall, double PerRound, double RowsPerCall, double Milliseconds, List<int[]> Tokens);
 
     public static void Run(StudySpace space)
     {
@@ -31,37 +37,43 @@ internal static class BranchStudy
         Calibrate(space, model, calibrated);
         PartialQuadraticDecoding Branches(SlotModel ptp, int budget, bool printed = false) =>
             new(ptp, ptp.Law, new PartialQuadraticOptions { Budget = budget, AsPrinted = printed });
+        int[] rows = [1, 2, 3, 5, 9, 17, 33, 65, 97];
+        var costs = CallCosts.Measure(model.Model, rows, [Context]);
+        var drafting = CallCosts.MeasureDrafts(calibrated, [.. rows.Where(r => r is > 1 and <= 17)], [Context]);
+
+        // What an adapter and the reading of a branch of so many slots add to a call's rows.
+        double Reading(int slots) => Math.Max(0, drafting.Milliseconds(slots + 2, Context) - costs.Milliseconds(slots + 1, Context));
+        double OneCall(int budget, Figures f) =>
+            (costs.Milliseconds((int)Math.Round(f.RowsPerCall), Context) + Reading(Math.Min(budget, calibrated.Slots - 1))) / f.PerCall;
+        double TwoCalls(int budget, Figures f) => (drafting.Milliseconds(budget + 1, Context) + costs.Milliseconds(budget, Context)) / f.PerRound;
         Way[] ways =
         [
-            new("exact split, calibrated confidences", budget => Branches(calibrated, budget)),
-            new("exact split, rates seen on the way", budget => Branches(seen, budget)),
-            new("as printed", budget => Branches(seen, budget, printed: true)),
+            new("one call, exact split, calibrated confidences", budget => Branches(calibrated, budget), OneCall),
+            new("one call, exact split, rates seen on the way", budget => Branches(seen, budget), OneCall),
+            new("one call, greedy split as printed", budget => Branches(seen, budget, printed: true), OneCall),
+            new("one call, budget chosen by cost", budget => new PartialQuadraticDecoding(
+                calibrated, calibrated.Law, new PartialQuadraticOptions { Budget = budget, Costs = costs, Drafting = drafting })),
+            new("two calls, chains", budget => budget > calibrated.Slots ? null
+                : new ErrorCorrectedDecoding(model.Model, calibrated.NewDrafter(), calibrated.Law, calibrated.Rule, budget), TwoCalls),
+            new("two calls, trees", budget =>
+                new TreeDecoding(model.Model, new CategoricalTreeDrafter(calibrated), calibrated.Law, calibrated.Rule, budget)),
         ];
         var texts = space.Cases(Texts);
         var plain = Measure(space, model, seen, new Autoregressive(model.Model, seen.Law, seen.Rule), texts, null);
-        var table = new StudyTable("Branches: tokens per call and milliseconds per token by budget",
-            Invariant($"{texts} texts of at most {Tokens(space)} tokens from the embedded model, T {seen.Law.Temperature}, top-p {seen.Law.TopP}; plain decoding: 1.00 tokens per call, {plain.Milliseconds:0.00} ms per token."),
+        var table = new StudyTable("Branches: tokens per call, and milliseconds per token, by budget",
+            Invariant($"{texts} texts of at most {Tokens(space)} tokens from the embedded model, T {seen.Law.Temperature}, top-p {seen.Law.TopP}; plain decoding: 1.00 tokens per call, {plain.Milliseconds:0.00} ms per token. In brackets milliseconds, measured and as measured costs of calls reckon them."),
             ["way", .. s_budgets.Select(b => $"{b} slots")]);
         var lines = new List<SvgLine>();
         foreach (var way in ways)
         {
-            var measured = s_budgets.Select(budget => Measure(space, model, seen, way.Decoder(budget), texts, plain.Tokens)).ToArray();
-            table.Row(way.Name, measured.Select(m => Invariant($"{m.PerCall:0.00} ({m.Milliseconds:0.00} ms)")));
-            lines.Add(new SvgLine(way.Name, [.. s_budgets.Zip(measured, (b, m) => (Math.Log2(b), m.PerCall))]));
+            var measured = s_budgets.Select(budget => (Budget: budget, Decoder: way.Decoder(budget))).Where(w => w.Decoder is not null)
+                .Select(w => (w.Budget, Figures: Measure(space, model, seen, w.Decoder!, texts, plain.Tokens))).ToArray();
+            string Cell((int Budget, Figures Figures) m) => way.Reckoned is { } reckoned
+                ? Invariant($"{m.Figures.PerCall:0.00} ({m.Figures.Milliseconds:0.00}; {reckoned(m.Budget, m.Figures):0.00})")
+                : Invariant($"{m.Figures.PerCall:0.00} ({m.Figures.Milliseconds:0.00})");
+            table.Row(way.Name, [.. measured.Select(Cell), .. Enumerable.Repeat("", s_budgets.Length - measured.Length)]);
+            lines.Add(new SvgLine(way.Name, [.. measured.Select(m => (Math.Log2(m.Budget), m.Figures.PerCall))]));
             space.Note(way.Name);
-        }
-
-        var corrected = ((string, IDecoder)[])
-        [
-            ("chains of 16, error correction", new ErrorCorrectedDecoding(model.Model, seen.NewDrafter(), seen.Law, seen.Rule)),
-            ("trees of 16, error correction", new TreeDecoding(model.Model, new CategoricalTreeDrafter(seen), seen.Law, seen.Rule)),
-            ("trees of 16, calibrated", new TreeDecoding(model.Model, new CategoricalTreeDrafter(calibrated), seen.Law, seen.Rule)),
-        ];
-        foreach (var (name, decoder) in corrected)
-        {
-            var measured = Measure(space, model, seen, decoder, texts, plain.Tokens);
-            table.Row(name, [.. s_budgets.Select(b => b == 16 ? Invariant($"{measured.PerCall:0.00} ({measured.Milliseconds:0.00} ms)") : "")]);
-            lines.Add(new SvgLine(name, [.. s_budgets.Select(b => (Math.Log2(b), measured.PerCall))]));
         }
 
         space.Write("pqd", table.Note(
@@ -81,7 +93,7 @@ internal static class BranchStudy
             [.. sampling.Run(jobs).Zip(jobs, (tokens, job) => new Completion(tokens, job.Prompt.Length, job.U))]);
     }
 
-    private static (double PerCall, double Milliseconds, List<int[]> Tokens) Measure(
+    private static Figures Measure(
         StudySpace space, ModelChoice model, SlotModel ptp, IDecoder decoder, int texts, List<int[]>? expected)
     {
         var (stats, written) = (new DecodeStats(), new List<int[]>());
@@ -96,6 +108,6 @@ internal static class BranchStudy
                 $"another text than plain decoding's ({decoder.Name}, text {i})", "the same", "This is a defect; please report it.");
         }
 
-        return (stats.TokensPerCall, stats.MillisecondsPerToken, written);
+        return new Figures(stats.TokensPerCall, stats.AcceptedPerRound, stats.RowsPerCall, stats.MillisecondsPerToken, written);
     }
 }

@@ -2,11 +2,10 @@
 //   each context is continued by the base from M independent u; the kept one's draft is counted. Longest match beside it: biased.
 // The last column draws every u at the very centre of its token's cell. Refuses: nothing.
 
-using System.Globalization;
-using System.Text;
 using Ptp.Core.Decoding;
 using Ptp.Core.Paper;
 using Ptp.Reference.Commands;
+using static System.FormattableString;
 
 namespace Ptp.Reference.Studies;
 
@@ -49,18 +48,12 @@ internal static class CandidateStudy
             }).Correct / (double)contexts;
         }
 
-        var text = new StringBuilder("# Correct tokens of a draft of 16 against the number of candidates, trips\n\n");
-        text.Append(CultureInfo.InvariantCulture, $"Effort {space.Effort}; {contexts} contexts.\n\n| kept |");
-        text.AppendJoin("|", s_counts.Select(m => $" M = {m} ")).Append("| every u central |\n|---|").AppendJoin("|", s_counts.Select(_ => "---")).Append("|---|\n");
-        void Row(string name, double[] values, string last) => text.Append(CultureInfo.InvariantCulture, $"| {name} | ")
-            .AppendJoin(" | ", values.Select(v => v.ToString("0.00", CultureInfo.InvariantCulture))).Append(CultureInfo.InvariantCulture, $" | {last} |\n");
-        Row("central (keeps the law)", central, centres.ToString("0.00", CultureInfo.InvariantCulture));
-        Row("longest match (biased)", longest, "");
-        text.Append(CultureInfo.InvariantCulture, $"\n{Paper}\n");
-        space.Write("candidates", text.ToString(), SvgPlot.Draw("Correct tokens of a draft of 16 (trips)", "log2 M", "correct",
+        var table = new StudyTable("Correct tokens of a draft of 16 against the number of candidates, trips",
+            Invariant($"Effort {space.Effort}; {contexts} contexts."), ["kept", .. s_counts.Select(m => $"M = {m}"), "every u central"])
+            .Row("most central (keeps the law)", [.. central, centres]).Row("longest match (biased)", [.. longest, double.NaN]).Note(Paper);
+        space.Write("candidates", table.ToString(), SvgPlot.Draw("Correct tokens of a draft of 16 (trips)", "log2 M", "correct",
             [.. new[] { ("central", central), ("longest match", longest) }.Select(r => new SvgLine(
                 r.Item1, [.. s_counts.Zip(r.Item2, (m, v) => (Math.Log2(m), v))]))]));
-        space.Note(text.ToString());
     }
 
     /// <summary>The base's continuation from numbers that are chosen law by law, and how much of it the drafter gets right.</summary>

@@ -19,8 +19,10 @@ internal static class EmbeddingStudy
         ("fixed-point", ["ar + lin: 45.4", "40.4"]),
         ("binary-float", ["the paper's final choice", ""]),
         ("linear:3", ["its code's default", ""]),
+        ("linear:33", ["", ""]),
         ("table:32", ["its code's 'round'", ""]),
         ("cosine", ["its code's 'quarter_cos'", ""]),
+        ("sawtooth", ["its code's", ""]),
         ("constant", ["MTP: 10.1", "10.1"]),
     ];
 

@@ -40,7 +40,6 @@ internal static class IncompatibleStudy
         foreach (var (name, recipe) in models)
         {
             var ptp = trips.Adapter(recipe);
-            ptp.PickSoftness = 0;
             var (bad, first, pair) = Count(space, trips, ptp, contexts);
             table.Row(name, new[] { bad, first, pair }.Select(share => Invariant($"{100 * share:0.00}")));
             space.Note(Invariant($"{name}: {100 * bad:0.00} % incompatible"));

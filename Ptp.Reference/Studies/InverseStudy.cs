@@ -2,13 +2,12 @@
 //   perplexity by position behind a split: exp of the mean of -log P_theta(t_k | t_<i, u_i..u_{k-1}) at inferred u; exact law beside it
 // Independent slots trained the same way show what not seeing u costs. Refuses: nothing.
 
-using System.Globalization;
-using System.Text;
 using Ptp.Core.Autograd;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Tensors;
 using Ptp.Reference.Commands;
+using static System.FormattableString;
 
 namespace Ptp.Reference.Studies;
 
@@ -18,7 +17,7 @@ internal static class InverseStudy
     private const int Trips = 1500;
 
     // Table of the paper's first version: perplexities of t_1, t_2, t_3, t_4, t_8, t_16; all positions 19.88 against 19.81.
-    private const string Paper = "paper (taxi): C-PTP 20.0, 19.8, 20.1, 20.0, 20.0, 19.7 at positions 1, 2, 3, 4, 8, 16; in all 19.88 against 19.81 (ratio 1.004)";
+    private const string Paper = "Paper (taxi): C-PTP 20.0, 19.8, 20.1, 20.0, 20.0, 19.7 at positions 1, 2, 3, 4, 8, 16; in all 19.88 against 19.81 (ratio 1.004).";
 
     public static void Run(StudySpace space)
     {
@@ -35,30 +34,18 @@ internal static class InverseStudy
             ("independent by inversion", Inferred(models.Inverse("constant", "inverse-cdf"))),
         ];
         double[] Inferred(SlotModel ptp) => ByPosition(texts, new Inversion(ptp).Sequential(texts, 77).LogLikelihood);
-        var text = new StringBuilder("# Perplexity by position behind the split, trips\n\n");
-        text.Append(CultureInfo.InvariantCulture, $"Effort {space.Effort}; {trips.Length} held-out trips, each split once, {TripModels.Slots} tokens behind the split.\n\n| model |");
-        for (var k = 1; k <= TripModels.Slots; k++)
-        {
-            text.Append(CultureInfo.InvariantCulture, $" {k} |");
-        }
-
-        text.Append(" all |\n|---|").AppendJoin("|", Enumerable.Repeat("---", TripModels.Slots + 1)).Append("|\n");
+        var table = new StudyTable("Perplexity by position behind the split, trips",
+            Invariant($"Effort {space.Effort}; {trips.Length} held-out trips, each split once, {TripModels.Slots} tokens behind the split."),
+            ["model", .. Enumerable.Range(1, TripModels.Slots).Select(k => $"{k}"), "all", "/ autoregressive", "worst position"]);
         foreach (var (name, nats) in rows)
         {
-            text.Append(CultureInfo.InvariantCulture, $"| {name} |");
-            foreach (var value in (double[])[.. nats, nats.Average()])
-            {
-                text.Append(CultureInfo.InvariantCulture, $" {Math.Exp(value):0.00} |");
-            }
-
-            text.Append('\n');
+            double[] ratios = [.. nats.Zip(rows[1].Nats, (own, plain) => Math.Exp(own - plain))];
+            table.Row(name, [.. ((double[])[.. nats, nats.Average()]).Select(n => Invariant($"{Math.Exp(n):0.00}")),
+                Invariant($"{Math.Exp(nats.Average() - rows[1].Nats.Average()):0.000}"), Invariant($"{ratios.Max():0.000}")]);
         }
 
-        text.Append(CultureInfo.InvariantCulture,
-            $"\nC-PTP / autoregressive: {Math.Exp(rows[2].Nats.Average() - rows[1].Nats.Average()):0.0000} in all, worst position {rows[2].Nats.Zip(rows[1].Nats, (a, b) => Math.Exp(a - b)).Max():0.0000}. {Paper}.\n");
-        space.Write("iat", text.ToString(), SvgPlot.Draw("Perplexity by position behind the split (trips)", "position", "perplexity",
+        space.Write("iat", table.Note(Paper).ToString(), SvgPlot.Draw("Perplexity by position behind the split (trips)", "position", "perplexity",
             [.. rows.Select(r => new SvgLine(r.Name, [.. r.Nats.Select((n, k) => (k + 1.0, Math.Exp(n)))]))]));
-        space.Note(text.ToString());
     }
 
     private static int Start(int trip) => 2 + trip % (TripModels.Length - TripModels.Slots - 1);

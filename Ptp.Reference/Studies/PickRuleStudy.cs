@@ -39,7 +39,6 @@ internal static class PickRuleStudy
                         Seed = seed,
                     };
                     var ptp = trips.Adapter(recipe, PickRule.Parse(rule));
-                    ptp.PickSoftness = 0;
                     bySeed.Add(TripDrafts.Correct(space, trips.Base, ptp, contexts));
                 }
 

@@ -82,7 +82,13 @@ internal sealed class SmallTrips(StudySpace space, bool leashed = false)
     public SlotModel Adapter(TripRecipe recipe, PickRule? rule = null)
     {
         var ptp = Trained(recipe);
-        return rule is null || rule.Name == ptp.Rule.Name ? ptp : PtpAdapter.Load(Path.Combine(space.Folder, Prefix + recipe.Name), Base, StudySpace.Fingerprint, rule);
+        if (rule is not null && rule.Name != ptp.Rule.Name)
+        {
+            ptp = PtpAdapter.Load(Path.Combine(space.Folder, Prefix + recipe.Name), Base, StudySpace.Fingerprint, rule);
+        }
+
+        ptp.PickSoftness = 0; // laws are read as the paper reads them, by the rule itself
+        return ptp;
     }
 
     private SlotModel Trained(TripRecipe recipe)

@@ -1,8 +1,7 @@
 // ptp study verification: speed against faithfulness of verification rules, on the models that come with ptp (follow-up, table 7.2).
-//   per rule: tokens per call, q-bar, PPL, p_align under the sampling law, gzip ratio; texts begin from nothing, a seed each
+//   per rule: tokens per call, ms per token, q-bar, PPL, p_align under the sampling law, gzip ratio; texts begin from nothing, a seed each
 // Only tokens per call say something about other models; the ranking is what can be compared. Refuses: to run without the models.
 
-using System.Globalization;
 using System.Text;
 using Ptp.Core;
 using Ptp.Core.Decoding;
@@ -10,6 +9,7 @@ using Ptp.Core.Decoding.Verification;
 using Ptp.Core.Paper;
 using Ptp.Core.Training;
 using Ptp.Reference.Commands;
+using static System.FormattableString;
 
 namespace Ptp.Reference.Studies;
 
@@ -24,7 +24,8 @@ internal static class VerificationStudy
         "threshold:0.5", "top-k:3", "confidence:0.9", "first:2", "first:4", "self:exact",
     ];
 
-    private sealed record Figures(double TokensPerCall, double MeanProbability, double Perplexity, double Align, double Gzip);
+    private sealed record Figures(
+        double TokensPerCall, double Milliseconds, double MeanProbability, double Perplexity, double Align, double Gzip);
 
     public static void Run(StudySpace space)
     {
@@ -42,24 +43,25 @@ internal static class VerificationStudy
         foreach (var name in s_rules)
         {
             var rule = VerificationRule.Parse(name);
-            var decoder = new DraftAndVerify(model.Model, ptp.NewDrafter(), rule, ptp.Law, ptp.Rule, own: ptp);
+            IDecoder decoder = rule.AsksTheBase
+                ? new DraftAndVerify(model.Model, ptp.NewDrafter(), rule, ptp.Law, ptp.Rule, own: ptp)
+                : new DraftAlone(model.Model, ptp.NewDrafter(), rule, ptp.Law, ptp.Rule);
             rows.Add((name, rule.Guarantee.ToString().ToLowerInvariant(), Measure(space, model, ptp, decoder, texts)));
             space.Note(name);
         }
 
-        var text = new StringBuilder("# Verification rules: tokens per call against faithfulness\n\n");
-        text.Append(CultureInfo.InvariantCulture, $"{texts} texts of at most {Tokens} tokens from the embedded model, T {ptp.Law.Temperature}, top-p {ptp.Law.TopP}, drafts of {ptp.Slots}.\n\n")
-            .Append("| rule | promise | tokens per call | q-bar % | PPL | p_align | gzip |\n|---|---|---|---|---|---|---|\n");
+        var table = new StudyTable("Verification rules: tokens per call against faithfulness",
+            Invariant($"{texts} texts of at most {Tokens} tokens from the embedded model, T {ptp.Law.Temperature}, top-p {ptp.Law.TopP}, drafts of {ptp.Slots}."),
+            "rule", "promise", "tokens per call", "ms per token", "q-bar %", "PPL", "p_align", "gzip");
         foreach (var (name, promise, f) in rows)
         {
-            text.Append(CultureInfo.InvariantCulture,
-                $"| {name} | {promise} | {f.TokensPerCall:0.00} | {f.MeanProbability:0.0} | {f.Perplexity:0.00} | {(f.Align < 1e-3 ? "< 0.001" : f.Align.ToString("0.000", CultureInfo.InvariantCulture))} | {f.Gzip:0.00} |\n");
+            table.Row(name, promise, Invariant($"{f.TokensPerCall:0.00}"), Invariant($"{f.Milliseconds:0.00}"), Invariant($"{f.MeanProbability:0.0}"),
+                Invariant($"{f.Perplexity:0.00}"), f.Align < 1e-3 ? "< 0.001" : Invariant($"{f.Align:0.000}"), Invariant($"{f.Gzip:0.00}"));
         }
 
-        space.Write("verification", text.ToString(), SvgPlot.Draw("Verification rules: one line per rule, from plain decoding", "tokens per call", "q-bar (%)",
+        space.Write("verification", table.ToString(), SvgPlot.Draw("Verification rules: one line per rule, from plain decoding", "tokens per call", "q-bar (%)",
             [.. rows.Skip(1).Take(6).Select(r => new SvgLine(
                 r.Name, [(rows[0].Figures.TokensPerCall, rows[0].Figures.MeanProbability), (r.Figures.TokensPerCall, r.Figures.MeanProbability)]))]));
-        space.Note(text.ToString());
     }
 
     private static Figures Measure(StudySpace space, ModelChoice model, SlotModel ptp, IDecoder decoder, int texts)
@@ -80,7 +82,7 @@ internal static class VerificationStudy
         }
 
         return new Figures(
-            stats.TokensPerCall, Faithfulness.MeanProbability(answers), Faithfulness.Perplexity(answers), Faithfulness.Align(surprises).PValue,
+            stats.TokensPerCall, stats.MillisecondsPerToken, Faithfulness.MeanProbability(answers), Faithfulness.Perplexity(answers), Faithfulness.Align(surprises).PValue,
             Faithfulness.GzipRatio(all.ToString()));
     }
 

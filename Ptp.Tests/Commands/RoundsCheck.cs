@@ -21,7 +21,10 @@ internal static class RoundsCheck
             }
 
             var (draft, committed) = (Objects(round, "draft"), Objects(round, "committed"));
-            if (Wrong(draft, committed, (int)round["verified"]!, (int)round["correct"]!) is { } wrong)
+            var next = index + 1 < rounds.Count ? Objects(rounds[index + 1]!, "draft").Count : 0;
+            if ((Wrong(draft, committed, (int)round["verified"]!, (int)round["correct"]!)
+                ?? WrongAhead([.. round["branches"]!.AsArray().Select(slots => (int)slots!)], (int)round["verified"]!, (int)round["correct"]!, next)
+                ?? WrongTree(Objects(round, "tree"), draft, committed)) is { } wrong)
             {
                 return $"round {index}: {wrong}";
             }
@@ -34,6 +37,33 @@ internal static class RoundsCheck
             : rounds.Count != (int)stats["rounds"]! ? $"{rounds.Count} rounds"
             : !tokens.Take(result["token_ids"]!.AsArray().Count).SequenceEqual(result["token_ids"]!.AsArray().Select(t => (int)t!))
                 ? "other tokens"
+            : null;
+    }
+
+    /// <summary>A branch for each number of right tokens, and the next draft out of the one that came true.</summary>
+    private static string? WrongAhead(int[] branches, int verified, int correct, int next) =>
+        branches.Length > 0 && (branches.Length != verified + 1 || branches[correct] < next)
+            ? $"branches of {string.Join(' ', branches)} slots for {verified} tokens, {correct} right, then a draft of {next}"
+            : null;
+
+    /// <summary>The accepted nodes are the path; beside it stand other tokens than the committed ones, below those the discarded.</summary>
+    private static string? WrongTree(List<JsonObject> nodes, List<JsonObject> path, List<JsonObject> committed)
+    {
+        var depths = new List<int>();
+        foreach (var (index, node) in nodes.Index())
+        {
+            var (parent, fate) = ((int)node["parent"]!, (string)node["fate"]!);
+            depths.Add(parent < 0 ? 0 : depths[parent] + 1);
+            var followed = parent < 0 || (string)nodes[parent]["fate"]! == "accepted";
+            var right = depths[index] < committed.Count && Id(committed[depths[index]]) == Id(node);
+            if (fate != (!followed ? "discarded" : right && depths[index] < path.Count ? "accepted" : "rejected"))
+            {
+                return $"node {index} is {fate}";
+            }
+        }
+
+        return nodes.Count > 0 && !nodes.Where(n => (string)n["fate"]! == "accepted").Select(Id).SequenceEqual(path.Select(Id))
+            ? "the accepted nodes are not the path"
             : null;
     }
 

@@ -96,6 +96,39 @@ public sealed class ShowTests(TinyModels tiny)
         Assert.NotNull(RoundsCheck.Finding(result));
     }
 
+    // Branches and trees: an altered fate, path or count of slots is found, and the terminal and the page draw both.
+    [Fact]
+    public void Branches_and_trees_are_drawn_and_an_altered_one_is_found()
+    {
+        foreach (var decoder in (string[])["pqd", "tree"])
+        {
+            var path = tiny.At($"beside-{decoder}.html");
+            string[] args =
+            [
+                "generate", "--model", tiny.Base, "--adapter", tiny.Categorical, "--decoder", decoder, "--budget", "12", "--prompt", "x",
+                "--max-new", "20", "--show", "--html", path,
+            ];
+            var result = Json(args);
+            Assert.Null(RoundsCheck.Finding(result));
+            var altered = result.DeepClone();
+            var round = altered["rounds_detail"]!.AsArray().First(r => r![decoder == "tree" ? "tree" : "branches"]!.AsArray().Count > 1)!;
+            if (decoder == "tree")
+            {
+                round["tree"]![1]!["fate"] = (string)round["tree"]![1]!["fate"]! == "accepted" ? "rejected" : "accepted";
+            }
+            else
+            {
+                round["branches"]!.AsArray().RemoveAt(0);
+            }
+
+            Assert.NotNull(RoundsCheck.Finding(altered));
+            Assert.Contains(decoder == "tree" ? "  tree 1  " : "  ahead  ", CliRun.Of(args).Out, StringComparison.Ordinal);
+            var page = XDocument.Parse(File.ReadAllText(path));
+            var (kind, name) = decoder == "tree" ? ("ul", "tree") : ("div", "dropped ahead");
+            Assert.Contains(page.Descendants(), e => e.Name.LocalName == kind && (string?)e.Attribute("class") == name);
+        }
+    }
+
     [Fact]
     public void Control_a_text_that_u_does_not_pick_is_refused()
     {

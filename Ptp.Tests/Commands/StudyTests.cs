@@ -52,7 +52,7 @@ public sealed class StudyTests : IDisposable
 
     [Theory]
     [InlineData("horizon", "O-PTP / best independent")]
-    [InlineData("iat", "C-PTP / autoregressive")]
+    [InlineData("iat", "/ autoregressive")]
     [InlineData("candidates", "longest match")]
     [InlineData("joint", "C-PTP by inversion, race")]
     [InlineData("losses", "| student |")]
@@ -61,7 +61,7 @@ public sealed class StudyTests : IDisposable
     [InlineData("pick-rules", "| race:26 | 26 |")]
     [InlineData("draft-size", "the base with an adapter")]
     [InlineData("incompatible", "| independent, Pick |")]
-    [InlineData("pqd", "| as printed |")]
+    [InlineData("pqd", "greedy split as printed |")]
     [InlineData("verification", "| ratio | law |")]
     public void A_study_runs_and_goes_on(string name, string row)
     {
@@ -72,7 +72,7 @@ public sealed class StudyTests : IDisposable
         Assert.NotEmpty(XDocument.Load(first.GetProperty("plot").GetString()!).Descendants());
         var written = Directory.GetFiles(_folder, "*.safetensors", SearchOption.AllDirectories).ToDictionary(f => f, File.GetLastWriteTimeUtc);
         CliRun.Result(call);
-        if (name is not ("draft-size" or "pqd")) // those tables hold times
+        if (name is not ("draft-size" or "pqd" or "verification")) // those tables hold times
         {
             Assert.Equal(table, File.ReadAllText(first.GetProperty("table").GetString()!)); // the same models, hence the same figures
         }

@@ -202,6 +202,9 @@ public sealed class ConfidenceRule : VerificationRule
     public override string Name => $"confidence:{Guard.Text(_least)}";
 
     /// <inheritdoc/>
+    public override bool AsksTheBase => false;
+
+    /// <inheritdoc/>
     public override bool Accepts(in Trial trial) => trial.Confidence >= _least;
 }
 
@@ -220,6 +223,9 @@ public sealed class FirstRule : VerificationRule
 
     /// <inheritdoc/>
     public override string Name => $"first:{Guard.Text(_count)}";
+
+    /// <inheritdoc/>
+    public override bool AsksTheBase => false;
 
     /// <inheritdoc/>
     public override bool Accepts(in Trial trial) =>

@@ -55,6 +55,9 @@ public abstract class VerificationRule
     /// <summary>True if laws are to be the drafter's own instead of the base's.</summary>
     public virtual bool ReadsOwnLaw => false;
 
+    /// <summary>False if it reads neither law nor pick: no verifying call need be made, see <see cref="DraftAlone"/>.</summary>
+    public virtual bool AsksTheBase => true;
+
     /// <summary>Refuses pick rules under which it has no meaning.</summary>
     /// <param name="pick">How u picks a token.</param>
     public virtual void Check(PickRule pick)
