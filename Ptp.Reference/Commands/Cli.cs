@@ -56,6 +56,7 @@ internal static class Cli
         root.Add(new GenerateVerb().On(host, common));
         root.Add(new EvalVerb().On(host, common));
         root.Add(new CompareVerb().On(host, common));
+        root.Add(new SpecBenchVerb().On(host, common));
         root.Add(new CorpusVerb().On(host, common));
         root.Add(new Command("tokenizer", "Make tokenizers.") { new TokenizerTrainVerb().On(host, common) });
         root.Add(new TrainVerb().On(host, common));

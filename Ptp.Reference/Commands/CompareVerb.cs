@@ -131,7 +131,8 @@ internal sealed class CompareVerb : Verb
             : runs.Any(run => run.Holds == false) ? ErrorOutput.Failed : ErrorOutput.Done;
     }
 
-    private static IReadOnlyList<FamilySystem> Systems(IReadOnlyList<string> names)
+    /// <summary>The systems of these names, plain decoding first; none = all.</summary>
+    internal static IReadOnlyList<FamilySystem> Systems(IReadOnlyList<string> names)
     {
         string[] known = [.. FamilySystem.All.Select(s => s.Name)];
         foreach (var name in names.Where(name => !known.Contains(name)))
