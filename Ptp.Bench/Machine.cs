@@ -6,28 +6,37 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Ptp.Bench;
 
 /// <summary>Measured limits.</summary>
-internal static unsafe class Machine
+internal static unsafe partial class Machine
 {
+    private static nint[] s_shares = []; // one buffer per thread, kept while the size stays
+    private static nuint s_share;
+
     /// <summary>Peak of fused multiply-adds on all given threads, in GFLOP/s (two operations each).</summary>
-    public static double PeakGigaflops(int threads, double seconds = 0.4) =>
-        OnThreads(threads, () => Fma(seconds)) / 1e9;
+    /// <param name="threads">Threads.</param>
+    /// <param name="seconds">How long to measure.</param>
+    /// <param name="bits">Width of the vectors, 256 or 512; 0 = the widest there are.</param>
+    public static double PeakGigaflops(int threads, double seconds = 0.4, int bits = 0)
+    {
+        var isWide = Vector512.IsHardwareAccelerated && bits != 256;
+        return OnThreads(threads, _ => Fma(seconds, isWide)) / 1e9;
+    }
 
     /// <summary>Bytes per second of reading a buffer of <paramref name="bytes"/> on all threads, in GB/s.</summary>
     public static double ReadGigabytes(int threads, long bytes, double seconds = 0.3)
     {
-        var share = (nuint)(bytes / threads / 256 * 256);
-        return OnThreads(threads, () =>
+        var share = (nuint)(bytes / threads / 512 * 512);
+        if (s_shares.Length != threads || s_share != share)
         {
-            var buffer = (float*)NativeMemory.AlignedAlloc(share, 64);
-            new Span<byte>(buffer, (int)share).Fill(1);
-            var read = Read(buffer, (nint)share / sizeof(float), seconds);
-            NativeMemory.AlignedFree(buffer);
-            return read;
-        }) / 1e9;
+            Array.ForEach(s_shares, at => NativeMemory.AlignedFree((void*)at));
+            (s_share, s_shares) = (share, [.. Enumerable.Range(0, threads).Select(_ => Buffer(share))]);
+        }
+
+        return OnThreads(threads, i => Read((float*)s_shares[i], (nint)share / sizeof(float), seconds)) / 1e9;
     }
 
     /// <summary>Processor, runtime and vector width, one line.</summary>
@@ -42,10 +51,14 @@ internal static unsafe class Machine
             + $"{(Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128)}-bit vectors";
     }
 
-    private static double OnThreads(int threads, Func<double> body)
+    private static double OnThreads(int threads, Func<int, double> body)
     {
         var results = new double[threads];
-        var workers = Enumerable.Range(0, threads).Select(i => new Thread(() => results[i] = body())).ToArray();
+        var workers = Enumerable.Range(0, threads).Select(i => new Thread(() =>
+        {
+            Pin(i);
+            results[i] = body(i);
+        })).ToArray();
         foreach (var worker in workers)
         {
             worker.Start();
@@ -59,7 +72,21 @@ internal static unsafe class Machine
         return results.Sum();
     }
 
-    private static double Fma(double seconds)
+    /// <summary>A floor is what the cores can do: without this, two threads share one for milliseconds.</summary>
+    private static void Pin(int core)
+    {
+        if (OperatingSystem.IsLinux() && core < 64)
+        {
+            var mask = 1UL << core;
+            _ = SetAffinity(0, sizeof(ulong), &mask); // refused where cores are assigned otherwise; then the system chooses
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "sched_setaffinity")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int SetAffinity(int thread, nint size, ulong* mask);
+
+    private static double Fma(double seconds, bool isWide)
     {
         var clock = Stopwatch.StartNew();
         var operations = 0.0;
@@ -67,8 +94,8 @@ internal static unsafe class Machine
         while (clock.Elapsed.TotalSeconds < seconds)
         {
             const int rounds = 200_000;
-            sink += Vector512.IsHardwareAccelerated ? Chains512(rounds) : Chains256(rounds);
-            operations += rounds * 12.0 * 2 * (Vector512.IsHardwareAccelerated ? 16 : 8);
+            sink += isWide ? Chains512(rounds) : Chains256(rounds);
+            operations += rounds * 12.0 * 2 * (isWide ? 16 : 8);
         }
 
         return float.IsNaN(sink) ? 0 : operations / clock.Elapsed.TotalSeconds;
@@ -122,32 +149,64 @@ internal static unsafe class Machine
         return Vector256.Sum(a + b + c + d + e + f + g + h + i + j + k + l);
     }
 
+    /// <summary>Memory in huge pages where the system gives them: a floor must not wait for page tables.</summary>
+    private static nint Buffer(nuint bytes)
+    {
+        const int hugePage = 1 << 21;
+        const int adviseHuge = 14;
+        var at = NativeMemory.AlignedAlloc(bytes, hugePage);
+        if (OperatingSystem.IsLinux())
+        {
+            _ = Advise(at, bytes, adviseHuge);
+        }
+
+        new Span<float>(at, (int)(bytes / sizeof(float))).Fill(1);
+        return (nint)at;
+    }
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int Advise(void* at, nuint bytes, int advice);
+
     private static double Read(float* buffer, nint floats, double seconds)
     {
+        var sink = SumOf(buffer, floats);
         var clock = Stopwatch.StartNew();
         var bytes = 0.0;
-        var sink = 0f;
-        while (clock.Elapsed.TotalSeconds < seconds)
+        do
         {
             sink += SumOf(buffer, floats);
             bytes += floats * (double)sizeof(float);
         }
-
+        while (clock.Elapsed.TotalSeconds < seconds);
         return float.IsNaN(sink) ? 0 : bytes / clock.Elapsed.TotalSeconds;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static float SumOf(float* x, nint length)
     {
-        Vector256<float> a = default, b = default, c = default, d = default;
-        for (nint i = 0; i + 32 <= length; i += 32)
+        const int near = 256; // floats: to the first cache in time, and further ahead to the second, which waits for more lines at once
+        const int far = 4096;
+        var i = (nint)0;
+        Vector512<float> a = default, b = default, c = default, d = default, e = default, f = default, g = default, h = default;
+        for (; i + 128 <= length; i += 128)
         {
-            a += Vector256.Load(x + i);
-            b += Vector256.Load(x + i + 8);
-            c += Vector256.Load(x + i + 16);
-            d += Vector256.Load(x + i + 24);
+            for (var line = 0; Sse.IsSupported && line < 128; line += 16)
+            {
+                Sse.Prefetch1(x + i + far + line); // past the end it is ignored
+                Sse.Prefetch0(x + i + near + line);
+            }
+
+            a += Vector512.Load(x + i);
+            b += Vector512.Load(x + i + 16);
+            c += Vector512.Load(x + i + 32);
+            d += Vector512.Load(x + i + 48);
+            e += Vector512.Load(x + i + 64);
+            f += Vector512.Load(x + i + 80);
+            g += Vector512.Load(x + i + 96);
+            h += Vector512.Load(x + i + 112);
         }
 
-        return Vector256.Sum(a + b + c + d);
+        return Vector512.Sum(a + b + c + d + (e + f + g + h));
     }
 }

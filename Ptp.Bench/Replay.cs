@@ -11,21 +11,46 @@ using Ptp.Core.Tensors;
 
 namespace Ptp.Bench;
 
+/// <summary>A decoder on a model of random weights.</summary>
+/// <param name="Name">The decoder.</param>
+/// <param name="TokensPerCall">Tokens per forward pass.</param>
+/// <param name="RowsPerCall">Rows per forward pass.</param>
+/// <param name="Milliseconds">Per token, median over texts.</param>
+/// <param name="Speed">Plain decoding's time over its own, median over texts.</param>
+internal readonly record struct Replayed(string Name, double TokensPerCall, double RowsPerCall, double Milliseconds, double Speed);
+
 /// <summary>Plain decoding, drafts and branches on one model.</summary>
 internal static class Replay
 {
     private const int Rank = 16;
-    private const int NewTokens = 192;
-    private const int Texts = 5;
 
     /// <summary>Prints a table.</summary>
     /// <param name="backend">Device.</param>
-    /// <param name="size">Rung of the ladder.</param>
+    /// <param name="size">A name of Shapes.</param>
     /// <param name="halves">True to round all weights to BF16, as files of BF16 have them.</param>
     /// <param name="chance">Chance of a guess to be right.</param>
-    public static void Run(IBackend backend, string size, bool halves, double chance)
+    /// <param name="output">Where to.</param>
+    public static void Run(IBackend backend, string size, bool halves, double chance, TextWriter output)
     {
-        var config = TransformerConfig.Named(size, 2048);
+        const int newTokens = 192;
+        const int texts = 5;
+        var config = Shapes.Named(size);
+        output.WriteLine($"{size}, {config.Parameters / 1e6:F1} M parameters, {(halves ? "BF16" : "float32")} weights (random), "
+            + $"LoRA of rank {Rank}, sampler head of width {config.HiddenSize}; a guess is right with chance {chance:F2}; {newTokens} tokens, median of {texts} texts");
+        output.WriteLine("| decoder | tokens per call | rows per call | ms per token | speed against plain |\n|---|---|---|---|---|");
+        foreach (var row in Measure(backend, size, halves, chance, [2, 3, 4, 5, 6, 8], [2, 3, 4, 6, 8, 12], newTokens, texts))
+        {
+            output.WriteLine($"| {row.Name} | {row.TokensPerCall:F2} | {row.RowsPerCall:F1} | {row.Milliseconds:F3} | {row.Speed:F2} |");
+        }
+
+        output.WriteLine();
+    }
+
+    /// <summary>Plain decoding first, then drafts of these lengths and branches of these budgets.</summary>
+    public static IReadOnlyList<Replayed> Measure(
+        IBackend backend, string size, bool halves, double chance, int[] drafts, int[] branches, int newTokens, int texts)
+    {
+        var config = Shapes.Named(size);
         var model = new Transformer(backend, config, 1);
         // Laws of random weights are flat; a trained model's are not, and cost less to cut off at top-p.
         Initialise.Constant(model.Parameters.Single(p => p.Name == "model.norm.weight"), 8f);
@@ -40,25 +65,22 @@ internal static class Replay
         var rule = new ReplayedPick(chance);
         var ptp = new SlotModel(
             model, lora, new FixedPointEmbedding(), 16, law, rule, 1, SlotStart.LastToken, SlotReading.Categorical, sampler);
-        Console.WriteLine($"{size}, {config.Parameters / 1e6:F1} M parameters, {(halves ? "BF16" : "float32")} weights (random), "
-            + $"LoRA of rank {Rank}, sampler head of width {config.HiddenSize}; a guess is right with chance {chance:F2}; {NewTokens} tokens, median of {Texts} texts");
-        Console.WriteLine("| decoder | tokens per call | rows per call | ms per token | speed against plain |\n|---|---|---|---|---|");
         var plain = new Autoregressive(model, law, InverseCdf.Instance);
         (string Name, IDecoder Decoder)[] others =
         [
-            .. ((int[])[2, 3, 4, 5, 6, 8]).Select(n => ($"drafts of {n}", (IDecoder)new ErrorCorrectedDecoding(
+            .. drafts.Select(n => ($"drafts of {n}", (IDecoder)new ErrorCorrectedDecoding(
                 model, ptp.NewDrafter(), law, rule, n))),
-            .. ((int[])[2, 3, 4, 6, 8, 12]).Select(n => ($"branches, {n} slots", (IDecoder)new PartialQuadraticDecoding(
+            .. branches.Select(n => ($"branches, {n} slots", (IDecoder)new PartialQuadraticDecoding(
                 ptp, law, new PartialQuadraticOptions { Budget = n }))),
         ];
         // Texts outside, decoders inside: a slow moment of the machine meets all alike.
         var times = new double[others.Length + 1][];
-        Array.ForEach(Enumerable.Range(0, times.Length).ToArray(), i => times[i] = new double[Texts]);
+        Array.ForEach(Enumerable.Range(0, times.Length).ToArray(), i => times[i] = new double[texts]);
         var stats = new DecodeStats[others.Length];
-        for (var text = -1; text < Texts; text++) // the first is a warm-up
+        for (var text = -1; text < texts; text++) // the first is a warm-up
         {
             var u = Auxiliaries.FromSeed((ulong)(text + 2));
-            var limits = new DecodeLimits(NewTokens, []);
+            var limits = new DecodeLimits(newTokens, []);
             var expected = plain.Decode([1, 2, 3], u, limits);
             rule.Answer(u, expected.Tokens);
             times[0][Math.Max(0, text)] = expected.Stats.MillisecondsPerToken;
@@ -75,20 +97,18 @@ internal static class Replay
             }
         }
 
-        var own = Median(times[0]);
-        Console.WriteLine($"| plain | 1.00 | 1.0 | {own:F3} | 1.00 |");
-        for (var i = 0; i < others.Length; i++)
-        {
-            var ratio = Median([.. times[0].Zip(times[i + 1], (p, o) => p / o)]);
-            Console.WriteLine($"| {others[i].Name} | {stats[i].TokensPerCall:F2} | {stats[i].RowsPerCall:F1} | {Median(times[i + 1]):F3} | {ratio:F2} |");
-        }
-
-        Console.WriteLine();
+        return
+        [
+            new Replayed("plain", 1, 1, Median(times[0]), 1),
+            .. others.Select((other, i) => new Replayed(other.Name, stats[i].TokensPerCall, stats[i].RowsPerCall, Median(times[i + 1]),
+                Median([.. times[0].Zip(times[i + 1], (p, o) => p / o)]))),
+        ];
     }
 
     private static double Median(double[] values) => values.Order().ElementAt(values.Length / 2);
 
-    private static void Shorten(Parameter parameter)
+    /// <summary>Cuts a parameter's numbers to BF16.</summary>
+    public static void Shorten(Parameter parameter)
     {
         var values = new float[parameter.Value.Length];
         parameter.Backend.Download(parameter.Value, values);

@@ -97,9 +97,8 @@ public static class Gguf
         // Q8_0 stores a scale, a 127th of the largest value, in F16.
         var limit = tensor.Type switch
         {
-            GgufType.F32 => float.PositiveInfinity,
-            GgufType.F16 => NumberFormats.Overflow(StoredType.F16),
-            _ => 127 * NumberFormats.Overflow(StoredType.F16),
+            GgufType.Q8_0 => 127 * NumberFormats.Overflow(StoredType.F16),
+            var plain => NumberFormats.Overflow(GgufQuantization.Stored(plain)),
         };
         var largest = values.Length == 0 ? 0 : MathF.Abs(TensorPrimitives.MaxMagnitude<float>(values));
         Guard.Require(largest < limit, $"Write {path}", $"a value of {Guard.Text(largest)} in {tensor.Name}",

@@ -1,4 +1,4 @@
-// Reads GGUF files, version 2 and 3: metadata, and tensors stored as F32, F16 or Q8_0.
+// Reads GGUF files, version 2 and 3: metadata, and tensors stored as F32, F16, BF16 or Q8_0.
 // Source: the GGUF specification. Every count and length is checked against the file's size before anything is allocated.
 // Refuses: other versions, big-endian files, names twice, tensors past the end, other number formats (when they are read).
 
@@ -49,7 +49,7 @@ public sealed class GgufFile
         _data = (_at + alignment - 1) / alignment * alignment;
         foreach (var (name, entry) in _tensors)
         {
-            var end = entry.Type is (int)GgufType.F32 or (int)GgufType.F16 or (int)GgufType.Q8_0
+            var end = Enum.IsDefined((GgufType)entry.Type)
                 ? _data + entry.Offset + GgufQuantization.Bytes((GgufType)entry.Type, Gguf.Count(entry.Shape))
                 : _data + entry.Offset;
             Require(entry.Offset >= 0 && entry.Offset % alignment == 0 && end <= bytes.Length,
@@ -86,7 +86,7 @@ public sealed class GgufFile
         Guard.Require(_tensors.TryGetValue(name, out var entry), $"Read {_path}", $"no tensor {name}", "a tensor of the file",
             "Look at its list of tensors.");
         Guard.Require(Enum.IsDefined((GgufType)entry.Type), $"Read {_path}", $"tensor {name} in ggml's format {entry.Type}",
-            "F32 (0), F16 (1) or Q8_0 (8)", "Convert the file to one of these.");
+            "F32 (0), F16 (1), Q8_0 (8) or BF16 (30)", "Convert the file to one of these.");
         var values = new float[Gguf.Count(entry.Shape)];
         var length = (int)GgufQuantization.Bytes((GgufType)entry.Type, values.Length);
         GgufQuantization.Decode(_bytes.AsSpan((int)(_data + entry.Offset), length), (GgufType)entry.Type, values);

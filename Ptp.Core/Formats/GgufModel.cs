@@ -31,7 +31,7 @@ public static class GgufModel
         [
             new("general.architecture", "llama"),
             new("general.name", name),
-            new("general.file_type", type switch { GgufType.F32 => 0u, GgufType.F16 => 1u, _ => 7u }),
+            new("general.file_type", type switch { GgufType.F32 => 0u, GgufType.F16 => 1u, GgufType.BF16 => 32u, _ => 7u }),
             new("llama.vocab_size", (uint)config.VocabularySize),
             new("llama.context_length", (uint)config.MaxContext),
             new("llama.embedding_length", (uint)config.HiddenSize),

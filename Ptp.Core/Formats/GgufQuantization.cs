@@ -1,4 +1,4 @@
-// GGUF's number formats of weights: F32, F16, and Q8_0, blocks of 32 whole numbers in [-127, 127] that share an F16 scale.
+// GGUF's number formats of weights: F32, F16, BF16, and Q8_0, blocks of 32 whole numbers in [-127, 127] that share an F16 scale.
 //   Q8_0:  d = max |x| / 127 (rounded to F16 for the file),  q_i = round(x_i / d);  x_i ~ d q_i.  34 bytes per block
 // Source: ggml's formats. Refuses: rows that are not whole blocks; the writer stores those as F16.
 
@@ -18,6 +18,9 @@ public enum GgufType
 
     /// <summary>Blocks of 32 signed bytes with a scale.</summary>
     Q8_0 = 8,
+
+    /// <summary>The upper half of a 32-bit float.</summary>
+    BF16 = 30,
 }
 
 /// <summary>Values to the bytes of a GGUF tensor and back.</summary>
@@ -32,7 +35,7 @@ public static class GgufQuantization
     public static long Bytes(GgufType type, long count) => type switch
     {
         GgufType.F32 => 4 * count,
-        GgufType.F16 => 2 * count,
+        GgufType.F16 or GgufType.BF16 => 2 * count,
         _ => count / Block * BlockBytes,
     };
 
@@ -44,7 +47,7 @@ public static class GgufQuantization
     {
         if (type != GgufType.Q8_0)
         {
-            NumberFormats.Encode(values, type == GgufType.F32 ? StoredType.F32 : StoredType.F16, bytes);
+            NumberFormats.Encode(values, Stored(type), bytes);
             return;
         }
 
@@ -68,7 +71,7 @@ public static class GgufQuantization
     {
         if (type != GgufType.Q8_0)
         {
-            NumberFormats.Decode(bytes, type == GgufType.F32 ? StoredType.F32 : StoredType.F16, values);
+            NumberFormats.Decode(bytes, Stored(type), values);
             return;
         }
 
@@ -81,4 +84,8 @@ public static class GgufQuantization
             }
         }
     }
+
+    /// <summary>The same format in safetensors; not for Q8_0.</summary>
+    internal static StoredType Stored(GgufType type) =>
+        type switch { GgufType.F32 => StoredType.F32, GgufType.BF16 => StoredType.BF16, _ => StoredType.F16 };
 }

@@ -15,7 +15,7 @@ internal sealed class ExportVerb : Verb
     private readonly Option<string?> _tokenizer = Values.Text("--tokenizer", "Its tokenizer, where its folder has none.", "FILE");
     private readonly Option<string?> _gguf = Values.Text("--gguf", "The GGUF file to write.", "FILE.gguf");
     private readonly Option<string?> _type = Values.Word(
-        "--type", "Number format of the matrices: 32, 16, or 8.5 bits per weight.", ["f32", "f16", "q8_0"], "f16");
+        "--type", "Number format of the matrices: 32, 16, or 8.5 bits per weight.", ["f32", "f16", "bf16", "q8_0"], "f16");
 
     public ExportVerb()
         : base(
@@ -35,7 +35,7 @@ internal sealed class ExportVerb : Verb
     protected override int Execute(Call call)
     {
         var (folder, files, tokenizer) = ModelChoice.Read(call.Get(_model), call.Get(_tokenizer));
-        var type = call.Get(_type) switch { "f32" => GgufType.F32, "q8_0" => GgufType.Q8_0, _ => GgufType.F16 };
+        var type = call.Get(_type) switch { "f32" => GgufType.F32, "bf16" => GgufType.BF16, "q8_0" => GgufType.Q8_0, _ => GgufType.F16 };
         var path = call.Get(_gguf)!;
         GgufModel.Write(path, Path.GetFileName(Path.GetFullPath(folder)), files, tokenizer, type);
         var size = new FileInfo(path).Length;

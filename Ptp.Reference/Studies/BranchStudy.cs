@@ -14,10 +14,10 @@ namespace Ptp.Reference.Studies;
 /// <summary>Budgets of partial quadratic decoding.</summary>
 internal static class BranchStudy
 {
-    private const int Texts = 40;
+    private const int Texts = 24;
     private const int MostTokens = 96;
-    private const int HeldOut = 96;
-    private static readonly int[] s_budgets = [4, 8, 16, 32, 64, 128];
+    private const int HeldOut = 64;
+    private static readonly int[] s_budgets = [4, 8, 16, 32, 64];
 
     private sealed record Way(string Name, Func<int, IDecoder> Decoder);
 

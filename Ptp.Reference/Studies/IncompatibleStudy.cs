@@ -23,18 +23,18 @@ internal static class IncompatibleStudy
         TripRecipe Recipe(SlotReading reading, string embedding, string rule = "inverse-cdf") => new(reading, embedding)
         {
             Rule = rule,
+            Slots = 2,
             Times = Times,
             Loss = reading == SlotReading.OneHot ? DistillationLoss.CrossEntropy : DistillationLoss.Divergence,
         };
         (string Name, TripRecipe Recipe)[] models =
         [
             ("O-PTP", Recipe(SlotReading.OneHot, "fixed-point")),
-            ("O-PTP, race", Recipe(SlotReading.OneHot, "clocks:26", "race:26")),
             ("C-PTP", Recipe(SlotReading.Categorical, "fixed-point")),
             ("independent, Pick", Recipe(SlotReading.Categorical, "constant")),
         ];
         var table = new StudyTable("Drafts whose first two tokens cannot follow each other, trips",
-            Invariant($"Effort {space.Effort}: {trips.Steps(Times)} steps each; {contexts} contexts of trips on a leash."),
+            Invariant($"Effort {space.Effort}: {trips.Steps(Times)} steps each; {contexts} contexts of trips on a leash; adapters of two slots."),
             "model", "incompatible %", "first token wrong %", "pair wrong %");
         var squares = new List<(string Name, (int, int)[] Pairs)>();
         foreach (var (name, recipe) in models)

@@ -1,4 +1,4 @@
-// The models that studies with many trainings share: a base of 0.2 M parameters and gated adapters of rank 32 on it, one per recipe,
+// The models that studies with many trainings share: a base of 0.2 M parameters and gated adapters of full rank on it, one per recipe,
 // each trained once per folder; u is drawn anew inside its token's cell at every step.
 // Refuses: nothing; sizes are fixed so that studies compare and share what they train.
 
@@ -7,6 +7,7 @@ using Ptp.Core.Decoding;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Training;
+using static System.FormattableString;
 
 namespace Ptp.Reference.Studies;
 
@@ -31,11 +32,11 @@ internal sealed record TripRecipe(SlotReading Reading, string Embedding)
     /// <summary>The law, at temperature 1 unless said otherwise.</summary>
     public SamplingOptions Law { get; init; } = TripModels.Law;
 
-    /// <summary>What slots begin as; the paper's begin alike.</summary>
-    public SlotStart Start { get; init; }
-
     /// <summary>Seed of weights and of the order of texts.</summary>
     public ulong Seed { get; init; } = 1;
+
+    /// <summary>Slots; fewer learn sooner, as no work goes into late ones.</summary>
+    public int Slots { get; init; } = TripModels.Slots;
 
     /// <summary>Factor on the steps.</summary>
     public int Times { get; init; } = 1;
@@ -46,7 +47,7 @@ internal sealed record TripRecipe(SlotReading Reading, string Embedding)
         Rule == "inverse-cdf" ? null : Rule.Replace(':', '.'), Loss == DistillationLoss.CrossEntropy ? null : Loss.ToString().ToLowerInvariant(),
         Student ? "student" : null, Dataset ? "dataset" : null, Beta == 1 ? null : Beta.ToString("'beta'0.##", CultureInfo.InvariantCulture),
         Law == TripModels.Law ? null : string.Create(CultureInfo.InvariantCulture, $"T{Law.Temperature}k{Law.TopK}p{Law.TopP}"),
-        Start == SlotStart.LastToken ? "last" : null, Seed == 1 ? null : $"seed{Seed}", Times == 1 ? null : $"x{Times}"]).Where(part => part is not null));
+        Slots == TripModels.Slots ? null : Invariant($"{Slots}slots"), Seed == 1 ? null : $"seed{Seed}", Times == 1 ? null : $"x{Times}"]).Where(part => part is not null));
 }
 
 /// <summary>Small models of trips.</summary>
@@ -57,7 +58,7 @@ internal sealed class SmallTrips(StudySpace space, bool leashed = false)
     private const int BaseSteps = 4000;
     private const int AdapterSteps = 1500;
     private const int InverseSteps = 6000;
-    private const int Rank = 32;
+    private const int Rank = 64; // D: slots may differ from the base as much as a network of their own could
     private const int Texts = 100_000;
     private readonly Dictionary<string, IReadOnlyList<Completion>> _texts = [];
     private Transformer? _base;
@@ -88,8 +89,8 @@ internal sealed class SmallTrips(StudySpace space, bool leashed = false)
     {
         var steps = Steps(recipe.Times);
         return space.Slots(Prefix + recipe.Name, Base, () => new SlotModel(
-            Base, new GatedLora(space.Backend, Config, Rank, 1, recipe.Seed), AuxiliaryEmbedding.Parse(recipe.Embedding), TripModels.Slots, recipe.Law,
-            PickRule.Parse(recipe.Rule), recipe.Seed, recipe.Start, recipe.Reading), steps, ptp => new Distillation(
+            Base, new GatedLora(space.Backend, Config, Rank, 1, recipe.Seed), AuxiliaryEmbedding.Parse(recipe.Embedding), recipe.Slots, recipe.Law,
+            PickRule.Parse(recipe.Rule), recipe.Seed, SlotStart.MeanToken, recipe.Reading), steps, ptp => new Distillation(
             ptp, CompletionsOf(recipe), new DistillationOptions
             {
                 ContextTokens = 512,
@@ -100,7 +101,7 @@ internal sealed class SmallTrips(StudySpace space, bool leashed = false)
                 Seed = recipe.Seed,
             },
             new AdamWOptions { WeightDecay = 0.01 },
-            new LearningRate { Peak = 3e-3, WarmUp = 50, Steps = steps, FinalFraction = 0.03 }).Step);
+            new LearningRate { Peak = 5e-3, WarmUp = 50, Steps = steps, FinalFraction = 0.03 }).Step);
     }
 
     /// <summary>C-PTP from the data alone, in a network of its own, with as many steps as its autoregressive equal.</summary>
@@ -109,7 +110,7 @@ internal sealed class SmallTrips(StudySpace space, bool leashed = false)
     public SlotModel Inverse(string embedding, string rule) => space.Slots(
         $"inverse-{embedding.Replace(':', '.')}-{rule.Replace(':', '.')}", InverseBase,
         () => new SlotModel(
-            new Transformer(space.Backend, TripModels.Config, 2), null, AuxiliaryEmbedding.Parse(embedding), TripModels.Slots, TripModels.Law,
+            new Transformer(space.Backend, Config, 2), null, AuxiliaryEmbedding.Parse(embedding), TripModels.Slots, TripModels.Law,
             PickRule.Parse(rule), 1, SlotStart.MeanToken, SlotReading.Categorical),
         space.Steps(InverseSteps), ptp => new InverseAutoregressiveTraining(
             ptp, TripModels.Trips(Sized(Texts), "training trips"),
@@ -117,14 +118,14 @@ internal sealed class SmallTrips(StudySpace space, bool leashed = false)
             new LearningRate { Peak = 2e-3, WarmUp = 100, Steps = space.Steps(InverseSteps), FinalFraction = 0.03 }).Step);
 
     /// <summary>The autoregressive model of the same size and steps.</summary>
-    public Transformer InverseBase => space.Network("inverse-base", TripModels.Config, space.Steps(InverseSteps), model =>
+    public Transformer InverseBase => space.Network("inverse-base", Config, space.Steps(InverseSteps), model =>
         TripModels.LanguageTrainer(model, TripModels.Trips(Sized(Texts), "training trips"), space.Steps(InverseSteps), 1280));
 
     /// <summary>Correct tokens of drafts of the adapter of a recipe, in each context.</summary>
     public int[] Correct(TripRecipe recipe)
     {
         var correct = TripDrafts.Correct(space, Base, Adapter(recipe), space.Cases(TripDrafts.Contexts));
-        space.Note(FormattableString.Invariant($"{recipe.Name}: {TripDrafts.Mean(correct, TripModels.Slots):0.00} correct"));
+        space.Note(Invariant($"{recipe.Name}: {TripDrafts.Mean(correct, TripModels.Slots):0.00} correct"));
         return correct;
     }
 

@@ -13,7 +13,7 @@ namespace Ptp.Tests.Formats;
 [Collection(SharedTinyModels.Name)]
 public sealed class GgufTests(TinyModels tiny) : IDisposable
 {
-    private static readonly GgufType[] s_types = [GgufType.F32, GgufType.F16, GgufType.Q8_0];
+    private static readonly GgufType[] s_types = [GgufType.F32, GgufType.F16, GgufType.BF16, GgufType.Q8_0];
     private static readonly string[] s_texts = ["", "x", "\u00e9"];
     private readonly string _folder = Directory.CreateTempSubdirectory("ptp-test-").FullName;
 
@@ -27,7 +27,7 @@ public sealed class GgufTests(TinyModels tiny) : IDisposable
         {
             int[] shape = [.. Enumerable.Range(0, random.Next(3)).Select(_ => 1 + random.Next(5)), 32 * (1 + random.Next(3))];
             var values = Normal(random, shape.Aggregate(1, (a, b) => a * b));
-            return new GgufTensor($"t{i}", shape, s_types[random.Next(3)], () => values);
+            return new GgufTensor($"t{i}", shape, s_types[random.Next(s_types.Length)], () => values);
         }).ToArray();
         List<KeyValuePair<string, object>> metadata =
         [
@@ -54,6 +54,7 @@ public sealed class GgufTests(TinyModels tiny) : IDisposable
                 {
                     GgufType.F32 => 0,
                     GgufType.F16 => MathF.Abs(written[i]) / 2048 + 1e-7f,
+                    GgufType.BF16 => MathF.Abs(written[i]) / 256,
                     _ => block / 127 / 2 + block / 2048 + 1e-6f,
                 };
                 Assert.InRange(MathF.Abs(written[i] - read[i]), 0, error);
@@ -99,6 +100,7 @@ public sealed class GgufTests(TinyModels tiny) : IDisposable
 
     [Theory]
     [InlineData("f32")]
+    [InlineData("bf16")]
     [InlineData("q8_0")]
     public void An_exported_model_holds_its_weights_and_its_tokenizer(string type)
     {
@@ -118,7 +120,7 @@ public sealed class GgufTests(TinyModels tiny) : IDisposable
         var tokenizer = (ByteLevelBpe)Tokenizer.Load(Path.Combine(tiny.Base, "tokenizer.json"));
         Assert.Equal(tokenizer.Merges.Count, ((object[])file.Metadata["tokenizer.ggml.merges"]).Length);
         Assert.Equal(model.Config.VocabularySize, ((object[])file.Metadata["tokenizer.ggml.tokens"]).Length);
-        CliRun.Refuses("one of f32, f16, q8_0", "export", "--gguf", path, "--type", "q4");
+        CliRun.Refuses("one of f32, f16, bf16, q8_0", "export", "--gguf", path, "--type", "q4");
         CliRun.Refuses("no-such-model", "export", "--model", "no-such-model", "--gguf", path);
     }
 
