@@ -68,6 +68,11 @@ public sealed class CopulaHead : ISlotLaws
     {
         var independent = Independent(_logits!, row);
         var noise = Noise(_before.AsSpan(row - _slotOf[row], _slotOf[row] + 1));
+        if (Copula.IsIndependent(noise))
+        {
+            return independent;
+        }
+
         var (cumulative, last, left) = (0.0, 0, 0.0);
         for (var token = 0; token < independent.Length; token++)
         {

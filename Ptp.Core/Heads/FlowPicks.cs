@@ -114,9 +114,10 @@ public sealed class FlowPicks : ISlotLaws
         var (count, layers, places) = (tokens.Length, _head.Size.Layers, noise.NextBits());
         var width = slots.U.Length / Math.Max(1, count);
         var (u, possible, picks) = (new float[count * width], new bool[count], new int[layers * count]);
-        var tape = new Tape(Network.Backend);
-        foreach (var rows in Enumerable.Range(0, count).GroupBy(slots.SlotOf.ToArray().ElementAt).OrderBy(g => g.Key).Select(g => g.ToArray()))
+        var (tape, slotOf) = (new Tape(Network.Backend), slots.SlotOf.ToArray());
+        foreach (var group in Enumerable.Range(0, count).GroupBy(row => slotOf[row]).OrderBy(group => group.Key))
         {
+            int[] rows = [.. group];
             tape.Reset();
             var (hidden, own) = (Gather(tape, slots.Hidden, rows), Gather(tape, slots.Logits, rows));
             var laws = new Variable[layers + 1];
@@ -128,7 +129,8 @@ public sealed class FlowPicks : ISlotLaws
 
             for (var i = 0; i < rows.Length; i++)
             {
-                var (row, cell) = (rows[i], u.AsSpan(rows[i] * width, width));
+                var row = rows[i];
+                var cell = u.AsSpan(row * width, width);
                 var place = new RandomStream(places + (ulong)row, "place in the cell");
                 possible[row] = _rule.TryDraw(tokens[row], Law(laws[layers].Value, i), place, 1, cell);
                 if (!possible[row])

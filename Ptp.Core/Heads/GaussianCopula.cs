@@ -44,18 +44,21 @@ public sealed class GaussianCopula
         return (sum / length, 1 / length);
     }
 
+    /// <summary>True if noise says nothing of number k: S_k is the identity, and no rounding by Phi and back touches it.</summary>
+    public bool IsIndependent(ReadOnlySpan<double> noise) => IsIdentity(Given(noise));
+
     /// <summary>S_k(u).</summary>
     public double Bend(double u, ReadOnlySpan<double> noise)
     {
         var (mean, deviation) = Given(noise);
-        return IsIndependent(mean, deviation) || u is <= 0 or >= 1 ? u : Normal.Cdf(mean + deviation * Normal.Quantile(u));
+        return IsIdentity((mean, deviation)) || u is <= 0 or >= 1 ? u : Normal.Cdf(mean + deviation * Normal.Quantile(u));
     }
 
     /// <summary>S_k^-1(v).</summary>
     public double Unbend(double v, ReadOnlySpan<double> noise)
     {
         var (mean, deviation) = Given(noise);
-        return IsIndependent(mean, deviation) || v is <= 0 or >= 1 ? v : Normal.Cdf((Normal.Quantile(v) - mean) / deviation);
+        return IsIdentity((mean, deviation)) || v is <= 0 or >= 1 ? v : Normal.Cdf((Normal.Quantile(v) - mean) / deviation);
     }
 
     /// <summary>P(t_k | u_&lt;k) of a cell [left, right) of the independent law, and the gradient of its log.</summary>
@@ -88,8 +91,7 @@ public sealed class GaussianCopula
             : v >= 1 ? double.PositiveInfinity : (Normal.Quantile(v) - mean) / deviation;
     }
 
-    /// <summary>The identity is exact: no rounding by Phi and back.</summary>
-    private static bool IsIndependent(double mean, double deviation) => mean == 0 && deviation == 1;
+    private static bool IsIdentity((double Mean, double Deviation) given) => given is { Mean: 0, Deviation: 1 };
 
     private ReadOnlySpan<double> Row(int k)
     {

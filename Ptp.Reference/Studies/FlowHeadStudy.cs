@@ -23,7 +23,8 @@ internal static class FlowHeadStudy
         var (models, contexts) = (new TripModels(space), space.Cases(TripDrafts.Contexts));
         var slots = models.Distilled(SlotReading.Categorical, "constant");
         var table = new StudyTable("Correct tokens of a draft of N with a flow head on independent slots, trips",
-            Invariant($"Effort {space.Effort}; {contexts} contexts; the first token is exact in every row but O-PTP's."),
+            Invariant($"Effort {space.Effort}; {contexts} contexts; the first token is exact in every row but O-PTP's. A draft of C-PTP takes the ")
+            + "call of independent slots, which has the same shape.",
             ["model", "trained parameters", .. s_horizons.Select(n => $"N = {n}"), "x independent", "ms per draft"]);
         var lines = new List<SvgLine>();
         var independent = TripDrafts.Correct(space, models.Base, slots, contexts);
@@ -47,7 +48,8 @@ internal static class FlowHeadStudy
         foreach (var (name, reading) in ((string, SlotReading)[])[("C-PTP", SlotReading.Categorical), ("O-PTP", SlotReading.OneHot)])
         {
             var ptp = models.Distilled(reading, "fixed-point");
-            Add(name, Count(ptp.Network), TripDrafts.Correct(space, models.Base, ptp, contexts), double.NaN);
+            Add(name, Count(ptp.Network), TripDrafts.Correct(space, models.Base, ptp, contexts),
+                reading == SlotReading.OneHot ? Time(ptp.NewDrafter(), models.Base) : double.NaN);
         }
 
         space.Write("flow-head", table.ToString(), SvgPlot.Draw("Correct tokens of a draft of N (trips)", "N", "correct", lines));

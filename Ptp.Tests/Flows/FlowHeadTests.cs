@@ -105,21 +105,27 @@ public sealed class FlowHeadTests : IDisposable
 
     // 60 heads: numbers drawn for a text make the head write that text, slot by slot and layer by layer.
     [Fact]
-    public void Numbers_found_for_a_text_write_it() => Cases.RunSeeds(60, seed =>
+    public void Numbers_found_for_a_text_write_it()
     {
-        var (ptp, head, random) = Draw(seed, trained: true);
-        var (slots, picks) = (new Slots(ptp, random), new FlowPicks(head, ptp.Rule));
-        int[] targets = [.. Enumerable.Range(0, ptp.Slots).Select(_ => random.NextInt(ptp.Network.Config.VocabularySize))];
-        var found = picks.Invert(slots.Of(new float[ptp.Slots]), targets, random);
-        slots.U = found.U;
-        var laws = slots.Laws(picks);
-        for (var row = 0; row < targets.Length; row++)
+        var (possible, wrong) = (0, 0);
+        Cases.RunSeeds(60, seed =>
         {
-            Assert.True(!found.Possible[row] || ptp.Rule.Pick([slots.U[row]], laws[row]) == targets[row], $"row {row}");
-        }
-
-        Assert.True(found.Possible.Count(p => p) > targets.Length / 2, "control: most tokens are possible");
-    });
+            var (ptp, head, random) = Draw(seed, trained: true);
+            var (slots, picks) = (new Slots(ptp, random), new FlowPicks(head, ptp.Rule));
+            int[] targets = [.. Enumerable.Range(0, ptp.Slots).Select(_ => random.NextInt(ptp.Network.Config.VocabularySize))];
+            var independent = slots.Laws(new FlowPicks(new FlowHead(ptp.Network, head.Size, s_law, 1), ptp.Rule));
+            var found = picks.Invert(slots.Of(new float[ptp.Slots]), targets, random);
+            slots.U = found.U;
+            var laws = slots.Laws(picks);
+            for (var row = 0; row < targets.Length; row++)
+            {
+                Assert.True(!found.Possible[row] || ptp.Rule.Pick([slots.U[row]], laws[row]) == targets[row], $"row {row}");
+                possible += found.Possible[row] ? 1 : 0;
+                wrong += found.Possible[row] && ptp.Rule.Pick([slots.U[row]], independent[row]) != targets[row] ? 1 : 0;
+            }
+        });
+        Assert.True(possible > 60 && wrong > possible / 4, $"control: {possible} tokens possible, {wrong} of them not what u picks unbent");
+    }
 
     // 10 heads: the slope of the loss along a random change of all weights, by differences and on the tape.
     [Fact]
@@ -179,7 +185,8 @@ public sealed class FlowHeadTests : IDisposable
 
         double[] noise = [.. Enumerable.Range(0, 1 + random.NextInt(copula.Length - 1)).Select(_ => random.NextGaussian())];
         var u = 0.001 + 0.998 * random.NextDouble();
-        Assert.Equal(u, copula.Unbend(copula.Bend(u, noise), noise), 1e-10);
+        var v = copula.Bend(u, noise);
+        Assert.True(v > 1 - 1e-5 || Math.Abs(u - copula.Unbend(v, noise)) <= 1e-10, $"{u}"); // so close to one doubles have lost digits
         Assert.Equal((0.0, 1.0), (copula.Unbend(0, noise), copula.Unbend(1, noise)));
 
         double[] edges = [0, .. Enumerable.Range(0, 5).Select(_ => random.NextDouble()).Order(), 1];
@@ -187,7 +194,7 @@ public sealed class FlowHeadTests : IDisposable
         Assert.Equal(1, law.Sum(), 1e-12);
         for (var cell = 0; cell < law.Length; cell++)
         {
-            var count = Enumerable.Range(0, 500).Count(i => copula.Bend((i + 0.5) / 500, noise) is var v && v >= edges[cell] && v < edges[cell + 1]);
+            var count = Enumerable.Range(0, 500).Count(i => copula.Bend((i + 0.5) / 500, noise) is var bent && bent >= edges[cell] && bent < edges[cell + 1]);
             Assert.True(Math.Abs(count - 500 * law[cell]) <= 1 + 1e-6, $"cell {cell}: {count} of 500, law {law[cell]}");
             if (law[cell] < 1e-6)
             {
