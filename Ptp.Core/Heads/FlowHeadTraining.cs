@@ -3,7 +3,6 @@
 //   head's own law, k after k (the slow direction of an IAF, here a few small products per step). Refuses: slots that see u themselves.
 
 using Ptp.Core.Autograd;
-using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Training;
 

@@ -49,27 +49,40 @@ internal static class DensityPlot
                 .Append(CultureInfo.InvariantCulture, $"<g transform=\"translate({left} {Top}) scale({(double)Size / Side:0.####})\">\n")
                 .Append(CultureInfo.InvariantCulture, $"<rect width=\"{Side}\" height=\"{Side}\" fill=\"{Colour(0)}\"/>\n");
             int[] shades = [.. panels[panel].LogDensities.Select(log => Shade(Math.Exp(log) / most))];
-            for (var start = 0; start < shades.Length;)
+            for (var shade = 1; shade < Shades; shade++)
             {
-                var end = start + 1;
-                while (end % Side != 0 && shades[end] == shades[start])
-                {
-                    end++;
-                }
-
-                if (shades[start] > 0)
-                {
-                    svg.Append(CultureInfo.InvariantCulture,
-                        $"<rect x=\"{start % Side}\" y=\"{start / Side}\" width=\"{end - start}\" height=\"1\" fill=\"{Colour(shades[start])}\"/>\n");
-                }
-
-                start = end;
+                Runs(svg, shades, shade);
             }
 
             svg.Append("</g>\n");
         }
 
         return svg.Append("</svg>\n").ToString();
+    }
+
+    /// <summary>All squares of one shade as one path, neighbours in a row together.</summary>
+    private static void Runs(StringBuilder svg, int[] shades, int shade)
+    {
+        var path = new StringBuilder();
+        for (var start = 0; start < shades.Length; start++)
+        {
+            var end = start;
+            while (end < shades.Length && shades[end] == shade && (end == start || end % Side != 0))
+            {
+                end++;
+            }
+
+            if (end > start)
+            {
+                path.Append(CultureInfo.InvariantCulture, $"M{start % Side} {start / Side}h{end - start}v1h-{end - start}z");
+                start = end - 1;
+            }
+        }
+
+        if (path.Length > 0)
+        {
+            svg.Append(CultureInfo.InvariantCulture, $"<path fill=\"{Colour(shade)}\" d=\"{path}\"/>\n");
+        }
     }
 
     private static int Shade(double share) => double.IsFinite(share) ? (int)Math.Round(Math.Clamp(share, 0, 1) * (Shades - 1)) : 0;

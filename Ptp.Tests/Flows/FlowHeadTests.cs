@@ -196,9 +196,9 @@ public sealed class FlowHeadTests : IDisposable
         {
             var count = Enumerable.Range(0, 500).Count(i => copula.Bend((i + 0.5) / 500, noise) is var bent && bent >= edges[cell] && bent < edges[cell + 1]);
             Assert.True(Math.Abs(count - 500 * law[cell]) <= 1 + 1e-6, $"cell {cell}: {count} of 500, law {law[cell]}");
-            if (law[cell] < 1e-6)
+            if (law[cell] < 1e-3)
             {
-                continue;
+                continue; // differences of its logarithm would be rounding
             }
 
             var gradient = new double[noise.Length];
@@ -209,6 +209,7 @@ public sealed class FlowHeadTests : IDisposable
                 weights.CopyTo(copula.Weights[(noise.Length * (noise.Length - 1) / 2)..]);
                 return Math.Log(copula.Probability(edges[cell], edges[cell + 1], noise, new double[noise.Length]));
             }, weights, gradient);
+            weights.CopyTo(copula.Weights[(noise.Length * (noise.Length - 1) / 2)..]); // as they were before the last difference
         }
     });
 
