@@ -149,7 +149,7 @@ internal static class BenchCommand
         Guard.Require(chance <= 1, "Replay guesses", $"a chance of {chance}", "a number from 0 to 1", "Name another.");
         using var backend = new CpuBackend();
         output.WriteLine($"{Machine.Describe()}; {backend.Name}\n");
-        Replay.Run(backend, Size(args, "34M"), args.Contains("bf16"), chance < 0 ? 0.6 : chance, output);
+        Replay.Run(backend, Size(args, "34M"), args.Contains("bf16"), chance < 0 ? Rows.DraftRows.Chance : chance, output);
     }
 
     private static string Size(string[] args, string byDefault)

@@ -15,7 +15,7 @@ internal sealed record Plan(string Name, int Rounds, double Slice, int Pause)
     public static readonly Plan Quick = new("quick", 5, 0.04, 35);
 
     /// <summary>For tables that are kept.</summary>
-    public static readonly Plan Full = new("full", 9, 0.25, 60);
+    public static readonly Plan Full = new("full", 7, 0.12, 50);
 
     /// <summary>One call of each, on the smallest sizes.</summary>
     public static readonly Plan Tiny = new("tiny", 1, 0, 0);

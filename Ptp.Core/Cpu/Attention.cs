@@ -1,6 +1,6 @@
 // Attention of R rows over a cache range and the call's own rows: o = sum_t softmax(q k_t / sqrt(K)) v_t, per head.
-// Scores of one row and head are gathered in visiting order, so the result depends on the visible sequence alone,
-// not on what part of it is cached. Refuses: an R x T matrix; the scratch is one row of scores per thread.
+// What a call is, which keys a row sees and in which order, and the backward pass; the forward pass is AttentionForward.
+// Refuses: an R x T matrix; the backward pass recomputes probabilities row by row, or by blocks of rows (AttentionBlocks).
 
 namespace Ptp.Core.Cpu;
 
@@ -28,46 +28,13 @@ internal static unsafe class Attention
         public int Heads;
         public int KeyValueHeads;
         public int HeadSize;
-        public int RowsPerTask;
+        public int RowsPerBlock;
         public int MaxKeys;
     }
 
-    public static void Forward(Call* call, CpuPool pool)
-    {
-        call->RowsPerTask = Math.Max(1, Math.Min(16, (call->Rows + 4 * pool.Threads - 1) / (4 * pool.Threads)));
-        var tasks = (call->Rows + call->RowsPerTask - 1) / call->RowsPerTask;
-        pool.Run(tasks, &Rows, call);
-    }
+    public static void Forward(Call* call, CpuPool pool) => AttentionForward.Run(call, pool);
 
     public static void Backward(Call* call, CpuPool pool) => pool.Run(call->KeyValueHeads, &BackwardHead, call);
-
-    private static void Rows(void* context, int task)
-    {
-        var call = (Call*)context;
-        var end = Math.Min(call->Rows, (task + 1) * call->RowsPerTask);
-        var scores = Scratch.First(call->MaxKeys + 16);
-        var size = call->HeadSize;
-        var group = call->Heads / call->KeyValueHeads;
-        for (var row = task * call->RowsPerTask; row < end; row++)
-        {
-            for (var head = 0; head < call->Heads; head++)
-            {
-                var offset = ((nint)row * call->Heads + head) * size;
-                var keys = Probabilities(call, row, call->Q + offset, head / group, scores);
-                var output = call->Output + offset;
-                new Span<float>(output, size).Clear();
-                var seen = 0;
-                foreach (var segment in new Segments(call, row, head / group))
-                {
-                    VectorOps.AddWeightedRows(
-                        scores + seen, segment.Values, segment.Stride, segment.Count, size, output);
-                    seen += segment.Count;
-                }
-
-                System.Diagnostics.Debug.Assert(seen == keys, "Both visits see the same keys.");
-            }
-        }
-    }
 
     /// <summary>Scores of all visible keys, turned into probabilities; returns their number.</summary>
     private static int Probabilities(Call* call, int row, float* q, int keyValueHead, float* scores)
@@ -156,10 +123,16 @@ internal static unsafe class Attention
         public int OwnRow; // first own row, -1 for the cache
     }
 
-    /// <summary>The visible keys of one row in visiting order: the cache range, then own ranges.</summary>
-    internal ref struct Segments(Call* call, int row, int keyValueHead)
+    /// <summary>The visible keys of one row in visiting order: the cache range, then own ranges; or a part of that order.</summary>
+    /// <param name="call">The call.</param>
+    /// <param name="row">The row.</param>
+    /// <param name="keyValueHead">Whose keys and values.</param>
+    /// <param name="from">The first key's place in the order.</param>
+    /// <param name="to">The place behind the last one.</param>
+    internal ref struct Segments(Call* call, int row, int keyValueHead, int from = 0, int to = int.MaxValue)
     {
         private int _range = call->RangeOffset[row] - 2;
+        private int _place;
         private readonly int _end = call->RangeOffset[row + 1];
 
         public Segment Current { get; private set; }
@@ -168,34 +141,52 @@ internal static unsafe class Attention
 
         public bool MoveNext()
         {
+            while (_place < to && Next(out var segment))
+            {
+                var skipped = Math.Clamp(from - _place, 0, segment.Count);
+                var count = Math.Min(segment.Count, to - _place);
+                _place += segment.Count;
+                if (count > skipped)
+                {
+                    segment.Keys += skipped * segment.Stride;
+                    segment.Values += skipped * segment.Stride;
+                    segment.OwnRow += segment.OwnRow >= 0 ? skipped : 0;
+                    segment.Count = count - skipped;
+                    Current = segment;
+                    return true;
+                }
+            }
+
+            return false;
+        }
+
+        private bool Next(out Segment segment)
+        {
             var stride = (nint)call->KeyValueHeads * call->HeadSize;
             var head = (nint)keyValueHead * call->HeadSize;
             if (_range == call->RangeOffset[row] - 2)
             {
                 _range++;
                 var first = call->CacheStart[row];
-                var count = call->CacheEnd[row] - first;
-                if (count > 0)
+                segment = new Segment
                 {
-                    Current = new Segment
-                    {
-                        Keys = call->CacheKeys + first * stride + head,
-                        Values = call->CacheValues + first * stride + head,
-                        Stride = stride,
-                        Count = count,
-                        OwnRow = -1,
-                    };
-                    return true;
-                }
+                    Keys = call->CacheKeys + first * stride + head,
+                    Values = call->CacheValues + first * stride + head,
+                    Stride = stride,
+                    Count = Math.Max(0, call->CacheEnd[row] - first),
+                    OwnRow = -1,
+                };
+                return true;
             }
 
             if (++_range >= _end)
             {
+                segment = default;
                 return false;
             }
 
             var start = call->RangeStart[_range];
-            Current = new Segment
+            segment = new Segment
             {
                 Keys = call->Keys + start * stride + head,
                 Values = call->Values + start * stride + head,

@@ -8,7 +8,7 @@ using System.Runtime.Intrinsics;
 namespace Ptp.Core.Cpu;
 
 /// <summary>Elementary functions whose bits do not depend on the width of the vector that computed them.</summary>
-public static class FastMath
+public static partial class FastMath
 {
     // 1.5 * 2^23: adding it rounds to a whole number, which then stands in the low bits of the sum.
     private const float Magic = 12582912f;

@@ -27,11 +27,11 @@ internal static unsafe class PortableTile
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Tile(float* a, int aStride, float* b, float* c, nint ldc, int rows, int k, bool accumulate)
+    private static void Tile(float* a, nint aStride, float* b, float* c, nint ldc, int rows, int k, bool accumulate)
     {
         // Rows that are not there repeat the last one; their results are computed and dropped.
-        int i1 = Math.Min(1, rows - 1), i2 = Math.Min(2, rows - 1), i3 = Math.Min(3, rows - 1);
-        int i4 = Math.Min(4, rows - 1), i5 = Math.Min(5, rows - 1);
+        nint i1 = Math.Min(1, rows - 1), i2 = Math.Min(2, rows - 1), i3 = Math.Min(3, rows - 1);
+        nint i4 = Math.Min(4, rows - 1), i5 = Math.Min(5, rows - 1);
         Vector<float> p0, p1, p2, p3, p4, p5, q0, q1, q2, q3, q4, q5;
         p0 = p1 = p2 = p3 = p4 = p5 = q0 = q1 = q2 = q3 = q4 = q5 = Vector<float>.Zero;
         if (accumulate)
@@ -48,12 +48,12 @@ internal static unsafe class PortableTile
         {
             Load(b, out var x, out var y);
             b += Panel;
-            Step(a[0], x, y, ref p0, ref q0);
-            Step(a[i1], x, y, ref p1, ref q1);
-            Step(a[i2], x, y, ref p2, ref q2);
-            Step(a[i3], x, y, ref p3, ref q3);
-            Step(a[i4], x, y, ref p4, ref q4);
-            Step(a[i5], x, y, ref p5, ref q5);
+            Step(a, x, y, ref p0, ref q0);
+            Step(a + i1, x, y, ref p1, ref q1);
+            Step(a + i2, x, y, ref p2, ref q2);
+            Step(a + i3, x, y, ref p3, ref q3);
+            Step(a + i4, x, y, ref p4, ref q4);
+            Step(a + i5, x, y, ref p5, ref q5);
             a += aStride;
         }
 
@@ -80,9 +80,9 @@ internal static unsafe class PortableTile
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Step(float a, Vector<float> x, Vector<float> y, ref Vector<float> p, ref Vector<float> q)
+    private static void Step(float* a, Vector<float> x, Vector<float> y, ref Vector<float> p, ref Vector<float> q)
     {
-        var broadcast = Vector.Create(a);
+        var broadcast = Vector.Create(*a);
         p = Vector.FusedMultiplyAdd(broadcast, x, p);
         q = Vector.FusedMultiplyAdd(broadcast, y, q);
     }

@@ -225,15 +225,22 @@ internal static unsafe class RowKernels
         var job = (Gate*)context;
         var i = task * Chunk;
         var end = Math.Min(job->Length, i + Chunk);
+        if (Vector512.IsHardwareAccelerated)
+        {
+            for (; i + 16 <= end; i += 16)
+            {
+                (FastMath.Silu(Vector512.Load(job->A + i)) * Vector512.Load(job->B + i)).Store(job->Y + i);
+            }
+        }
+
         for (; i + 8 <= end; i += 8)
         {
-            var a = Vector256.Load(job->A + i);
-            (a / (Vector256<float>.One + FastMath.Exp(-a)) * Vector256.Load(job->B + i)).Store(job->Y + i);
+            (FastMath.Silu(Vector256.Load(job->A + i)) * Vector256.Load(job->B + i)).Store(job->Y + i);
         }
 
         for (; i < end; i++)
         {
-            job->Y[i] = job->A[i] / (1f + FastMath.Exp(-job->A[i])) * job->B[i];
+            job->Y[i] = FastMath.Silu(job->A[i]) * job->B[i];
         }
     }
 
@@ -244,20 +251,23 @@ internal static unsafe class RowKernels
         var job = (Gate*)context;
         var i = task * Chunk;
         var end = Math.Min(job->Length, i + Chunk);
-        for (; i + 8 <= end; i += 8)
+        if (Vector512.IsHardwareAccelerated)
         {
-            var one = Vector256<float>.One;
-            var (a, b, dy) = (Vector256.Load(job->A + i), Vector256.Load(job->B + i), Vector256.Load(job->Y + i));
-            var z = one / (one + FastMath.Exp(-a));
-            var (dA, dB) = (dy * b * z * (one + a * (one - z)), dy * a * z);
-            (job->Accumulate ? Vector256.Load(job->DA + i) + dA : dA).Store(job->DA + i);
-            (job->Accumulate ? Vector256.Load(job->DB + i) + dB : dB).Store(job->DB + i);
+            for (; i + 16 <= end; i += 16)
+            {
+                var one = Vector512<float>.One;
+                var (a, b, dy) = (Vector512.Load(job->A + i), Vector512.Load(job->B + i), Vector512.Load(job->Y + i));
+                var z = FastMath.Sigmoid(a);
+                var (dA, dB) = (dy * b * z * (one + a * (one - z)), dy * a * z);
+                (job->Accumulate ? Vector512.Load(job->DA + i) + dA : dA).Store(job->DA + i);
+                (job->Accumulate ? Vector512.Load(job->DB + i) + dB : dB).Store(job->DB + i);
+            }
         }
 
         for (; i < end; i++)
         {
             var (a, b, dy) = (job->A[i], job->B[i], job->Y[i]);
-            var z = 1f / (1f + FastMath.Exp(-a));
+            var z = FastMath.Sigmoid(a);
             job->DA[i] = (job->Accumulate ? job->DA[i] : 0f) + dy * b * z * (1f + a * (1f - z));
             job->DB[i] = (job->Accumulate ? job->DB[i] : 0f) + dy * a * z;
         }

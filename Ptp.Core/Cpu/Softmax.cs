@@ -9,6 +9,8 @@ namespace Ptp.Core.Cpu;
 
 internal static unsafe class Softmax
 {
+    private const int Lanes = 16;
+
     /// <summary>x = softmax(scale * x) over <paramref name="length"/> floats.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void InPlace(float* x, int length, float scale)
@@ -17,55 +19,45 @@ internal static unsafe class Softmax
         ScaleBy(x, length, 1f / sum);
     }
 
-    /// <summary>x = exp(scale * (x - max)); returns the sum.</summary>
+    /// <summary>x = exp(scale * (x - max)); returns the sum, in sixteen lanes that are added at the end.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static float ExpShifted(float* x, int length, float scale, out float max)
     {
-        var i = 0;
-        var largest = Vector256.Create(float.NegativeInfinity);
-        for (; i + 8 <= length; i += 8)
-        {
-            largest = Vector256.Max(largest, Vector256.Load(x + i));
-        }
-
-        max = float.NegativeInfinity;
-        for (var lane = 0; lane < 8; lane++)
-        {
-            max = MathF.Max(max, largest.GetElement(lane));
-        }
-
-        for (; i < length; i++)
-        {
-            max = MathF.Max(max, x[i]);
-        }
-
-        i = 0;
-        var total = 0f;
+        max = Max(x, length);
+        // What is left of sixteen is padded by what has no weight, so that it goes as the rest does.
+        var whole = length & -Lanes;
+        var tail = stackalloc float[Lanes];
+        new Span<float>(tail, Lanes).Fill(float.NegativeInfinity);
+        new Span<float>(x + whole, length - whole).CopyTo(new Span<float>(tail, Lanes));
+        float total;
         if (Vector512.IsHardwareAccelerated)
         {
             var shift = Vector512.Create(max);
             var factor = Vector512.Create(scale);
             Vector512<float> sums = default;
-            for (; i + 16 <= length; i += 16)
+            for (var i = 0; i < whole; i += Lanes)
             {
-                var e = FastMath.Exp((Vector512.Load(x + i) - shift) * factor);
+                var e = FastMath.ExpBelowZero((Vector512.Load(x + i) - shift) * factor);
                 e.Store(x + i);
                 sums += e;
             }
 
-            total = Vector512.Sum(sums);
+            var rest = FastMath.ExpBelowZero((Vector512.Load(tail) - shift) * factor);
+            rest.Store(tail);
+            total = Vector512.Sum(sums + rest);
         }
         else
         {
             var shift = Vector256.Create(max);
             var factor = Vector256.Create(scale);
             Vector256<float> low = default, high = default;
-            for (; i + 16 <= length; i += 16)
+            for (var i = 0; i <= whole; i += Lanes)
             {
-                var a = FastMath.Exp((Vector256.Load(x + i) - shift) * factor);
-                var b = FastMath.Exp((Vector256.Load(x + i + 8) - shift) * factor);
-                a.Store(x + i);
-                b.Store(x + i + 8);
+                var at = i < whole ? x + i : tail;
+                var a = FastMath.ExpBelowZero((Vector256.Load(at) - shift) * factor);
+                var b = FastMath.ExpBelowZero((Vector256.Load(at + 8) - shift) * factor);
+                a.Store(at);
+                b.Store(at + 8);
                 low += a;
                 high += b;
             }
@@ -73,13 +65,51 @@ internal static unsafe class Softmax
             total = Vector512.Sum(Vector512.Create(low, high));
         }
 
-        for (; i < length; i++)
+        new Span<float>(tail, length - whole).CopyTo(new Span<float>(x + whole, length - whole));
+        return total;
+    }
+
+    /// <summary>The largest of those that are numbers, or NaN; the sum of exponentials sees a NaN in any case.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static float Max(float* x, int length)
+    {
+        var i = 0;
+        var max = float.NegativeInfinity;
+        if (length >= 2 * Lanes && Vector512.IsHardwareAccelerated)
         {
-            x[i] = FastMath.Exp((x[i] - max) * scale);
-            total += x[i];
+            var a = Vector512.Load(x);
+            var b = Vector512.Load(x + Lanes);
+            for (i = 2 * Lanes; i + 2 * Lanes <= length; i += 2 * Lanes)
+            {
+                a = Vector512.MaxNative(a, Vector512.Load(x + i));
+                b = Vector512.MaxNative(b, Vector512.Load(x + i + Lanes));
+            }
+
+            a = Vector512.MaxNative(a, b);
+            var halves = Vector256.MaxNative(a.GetLower(), a.GetUpper());
+            var quarter = Vector128.MaxNative(halves.GetLower(), halves.GetUpper());
+            max = MathF.Max(MathF.Max(quarter[0], quarter[1]), MathF.Max(quarter[2], quarter[3]));
+        }
+        else
+        {
+            var largest = Vector256.Create(float.NegativeInfinity);
+            for (; i + 8 <= length; i += 8)
+            {
+                largest = Vector256.MaxNative(largest, Vector256.Load(x + i));
+            }
+
+            for (var lane = 0; lane < 8; lane++)
+            {
+                max = MathF.Max(max, largest.GetElement(lane));
+            }
         }
 
-        return total;
+        for (; i < length; i++)
+        {
+            max = MathF.Max(max, x[i]);
+        }
+
+        return max;
     }
 
     /// <summary>softmax(logits)[token], without writing the rest.</summary>
@@ -96,6 +126,15 @@ internal static unsafe class Softmax
     public static void ScaleBy(float* x, int length, float scale)
     {
         var i = 0;
+        if (Vector512.IsHardwareAccelerated)
+        {
+            var wide = Vector512.Create(scale);
+            for (; i + Lanes <= length; i += Lanes)
+            {
+                (Vector512.Load(x + i) * wide).Store(x + i);
+            }
+        }
+
         var s = Vector256.Create(scale);
         for (; i + 8 <= length; i += 8)
         {

@@ -66,9 +66,11 @@ public sealed class PayingLength(
     private double _rate; // tokens per millisecond that the last choice expects
     private (int Best, double Rate, int Most) _choice;
     private int _age = Refresh;
+    private double _predicted; // sum over rounds
+    private int _rounds;
 
-    /// <summary>Tokens per millisecond that the last choice expects, against plain decoding at the same place.</summary>
-    public double PredictedSpeedup { get; private set; } = 1;
+    /// <summary>Tokens per millisecond that the choices expected, against plain decoding at the same places: their mean over rounds.</summary>
+    public double PredictedSpeedup => _rounds == 0 ? 1 : _predicted / _rounds;
 
     /// <summary>Milliseconds of a plain call behind so many tokens, as measured before decoding.</summary>
     public double PlainMilliseconds(int context) => costs.Milliseconds(1, context);
@@ -87,11 +89,12 @@ public sealed class PayingLength(
         if (rate > Margin * plain || always || (best > 0 && ++_plain % Probe == 0))
         {
             _rate = always ? rate : Math.Max(rate, plain);
-            PredictedSpeedup = rate / plain;
+            Predict(rate / plain);
             return best;
         }
 
-        (_rate, PredictedSpeedup) = (plain, 1);
+        _rate = plain;
+        Predict(1);
         return 0;
     }
 
@@ -110,6 +113,12 @@ public sealed class PayingLength(
         }
 
         which.Observe(verified, correct, firstIsExact ? 1 : 0);
+    }
+
+    private void Predict(double speedup)
+    {
+        _predicted += speedup;
+        _rounds++;
     }
 
     private (int Best, double Rate, int Most) Best(int context, int most)

@@ -3,6 +3,7 @@
 // R rows in, R rows out; what a row sees is its visibility. Refuses: batches of another shape, dropout, biases.
 
 using Ptp.Core.Autograd;
+using Ptp.Core.Formats;
 using Ptp.Core.Paper;
 using Ptp.Core.Tensors;
 
@@ -148,6 +149,18 @@ public sealed class Transformer
         foreach (var weight in _linears.SelectMany(l => l).Append(Head))
         {
             weight.Store(format);
+        }
+    }
+
+    /// <summary>Rounds the same matrices to the nearest BF16 numbers: products then read half the bytes.</summary>
+    public void RoundToBFloat16()
+    {
+        foreach (var weight in _linears.SelectMany(l => l).Append(Head))
+        {
+            var values = new float[weight.Value.Length];
+            Backend.Download(weight.Value, values);
+            NumberFormats.RoundToBFloat16(values);
+            Initialise.Set(weight, values);
         }
     }
 

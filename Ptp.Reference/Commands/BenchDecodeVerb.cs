@@ -21,15 +21,17 @@ internal sealed class BenchDecodeVerb : Verb
     private readonly Option<int?> _text = Values.WholeOrNone("--tokens", "Tokens to decode. Default: 128, or what fits.", 1);
     private readonly Option<int> _rounds = Values.Whole("--rounds", "Timed rounds; mean and deviation are printed.", 5, 1, 1000);
 
+    private readonly Option<string?> _weights = WeightsOption.New();
+
     public BenchDecodeVerb()
         : base(
             "decode",
             "Measure tokens per second of reading a prompt and of decoding one token per call. Compare with llama-bench on the same weights "
             + "(ptp export --gguf), in turn on a quiet machine.",
             "ptp bench decode",
-            "ptp bench decode --model runs/base --tokens 64 --json")
+            "ptp bench decode --model runs/base --tokens 64 --weights int8 --json")
     {
-        foreach (var option in (Option[])[_model, _tokenizer, _prompt, _text, _rounds])
+        foreach (var option in (Option[])[_model, _tokenizer, _prompt, _text, _rounds, _weights])
         {
             Add(option);
         }
@@ -39,7 +41,7 @@ internal sealed class BenchDecodeVerb : Verb
     protected override int Execute(Call call)
     {
         using var backend = call.Backend();
-        var model = ModelChoice.Load(call.Get(_model), call.Get(_tokenizer), backend);
+        var model = ModelChoice.Load(call.Get(_model), call.Get(_tokenizer), backend, call.Get(_weights)!);
         var config = model.Model.Config;
         var prompt = call.Get(_prompt) ?? Math.Min(512, config.MaxContext - 1);
         var text = call.Get(_text) ?? Math.Min(128, config.MaxContext - 1);
@@ -90,6 +92,7 @@ internal sealed class BenchDecodeVerb : Verb
         {
             ["model"] = model.Folder,
             ["device"] = backend.Name,
+            ["weights"] = model.Weights,
             ["parameters"] = config.Parameters,
             ["results"] = results,
         });

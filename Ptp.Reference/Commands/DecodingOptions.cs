@@ -54,13 +54,14 @@ internal sealed class DecodingOptions(int maxNew, bool paying, bool always = fal
     private readonly Option<bool> _otherLaw = Values.Switch(
         "--allow-other-law", "Decode under another law than the adapter was trained for: still exact, only slower.");
 
+    private readonly Option<string?> _weights = WeightsOption.New();
     private readonly Option<int> _maxNew = Values.Whole("--max-new", "Most tokens to generate.", maxNew, 1);
 
     /// <summary>Adds all options to a verb.</summary>
     public void AddTo(Command verb)
     {
         foreach (var option in (Option[])[
-            _model, _tokenizer, _adapter, _slots, _seed, _temperature, _topK, _topP, _rule, _otherLaw, _maxNew])
+            _model, _tokenizer, _adapter, _slots, _seed, _temperature, _topK, _topP, _rule, _otherLaw, _weights, _maxNew])
         {
             verb.Add(option);
         }
@@ -83,7 +84,7 @@ internal sealed class DecodingOptions(int maxNew, bool paying, bool always = fal
             TopP = call.Get(_topP) ?? manifest?.TopP ?? DefaultTopP,
         }.Validated();
         var rule = call.Get(_rule) is { } name ? PickRule.Parse(name) : null;
-        var model = ModelChoice.Load(call.Get(_model), call.Get(_tokenizer), backend);
+        var model = ModelChoice.Load(call.Get(_model), call.Get(_tokenizer), backend, call.Get(_weights)!);
         var decoding = new Decoding(model, law, call.Get(_seed), call.Get(_slots) ?? 0, call.Get(_maxNew))
         {
             AskedRule = rule,
@@ -202,12 +203,22 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
             return Costs(adapter.Network);
         }
 
+        if (AdapterFolder is not null && CallCostsFile.Find(AdapterFolder, Model.Machine) is { } stored)
+        {
+            return stored;
+        }
+
         var (rows, contexts, rounds) = Sizes(Model.Model);
         return CallCosts.MeasureDrafts(adapter, [.. rows.Where(r => r > 1)], contexts, rounds);
     }
 
     private CallCosts Costs(Transformer model)
     {
+        if (model == Model.Model && CallCostsFile.Find(Model.Folder, Model.Machine) is { } stored)
+        {
+            return stored;
+        }
+
         var (rows, contexts, rounds) = Sizes(model);
         return CallCosts.Measure(model, rows, contexts, rounds);
     }
@@ -235,6 +246,7 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
         json["model"] = Model.Folder;
         json["adapter"] = AdapterFolder;
         json["device"] = backend.Name;
+        json["weights"] = Model.Weights;
         json["slots"] = DraftSlots;
         json["draft_length"] = Adapter is null ? "none" : Pays ? "as pays" : "fixed";
         json["pick_rule"] = Rule.Name;

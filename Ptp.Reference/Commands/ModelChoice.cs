@@ -18,6 +18,12 @@ namespace Ptp.Reference.Commands;
 /// <param name="Fingerprint">What adapters know it by.</param>
 internal sealed record ModelChoice(string Folder, Transformer Model, Tokenizer Tokenizer, string Fingerprint)
 {
+    /// <summary>How its matrices are kept, in the words of <see cref="WeightsOption"/>.</summary>
+    public string Weights { get; private init; } = WeightsOption.Exact;
+
+    /// <summary>What measured times of its calls hold for.</summary>
+    public string Machine => $"{Environment.MachineName}; {Model.Backend.Name}; weights {Weights}";
+
     /// <summary>Names of the folders under "models".</summary>
     public const string Base = "base";
     public const string Ptp = "ptp";
@@ -34,10 +40,13 @@ internal sealed record ModelChoice(string Folder, Transformer Model, Tokenizer T
     /// <param name="folder">The model's folder, or null.</param>
     /// <param name="tokenizer">The tokenizer's file or folder, or null for the one in the model's folder.</param>
     /// <param name="backend">The device.</param>
-    public static ModelChoice Load(string? folder, string? tokenizer, IBackend backend)
+    /// <param name="weights">How to keep its matrices.</param>
+    public static ModelChoice Load(string? folder, string? tokenizer, IBackend backend, string weights = WeightsOption.Exact)
     {
         var (path, files, text) = Read(folder, tokenizer);
-        return new ModelChoice(path, ModelCheckpoint.FromFiles(files, backend), text, ModelFolder.Fingerprint(files));
+        var model = ModelCheckpoint.FromFiles(files, backend);
+        WeightsOption.Apply(model, weights);
+        return new ModelChoice(path, model, text, ModelFolder.Fingerprint(files)) { Weights = weights };
     }
 
     /// <summary>Reads what was named, or the default model, without putting it on a device.</summary>

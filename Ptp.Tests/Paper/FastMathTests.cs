@@ -46,6 +46,61 @@ public sealed class FastMathTests
     }
 
     [Fact]
+    public void Silu_is_within_1_1_ulp_where_its_plain_formula_is_not()
+    {
+        var (worst, plain) = (0.0, 0.0);
+        for (var i = 0; i <= 3_500_000; i++)
+        {
+            var x = (float)(-87 + i * (175.0 / 3_500_000));
+            var exact = x / (1 + Math.Exp(-(double)x));
+            var magnitude = MathF.Abs((float)exact);
+            var ulp = MathF.BitIncrement(magnitude) - (double)magnitude;
+            worst = Math.Max(worst, Math.Abs(FastMath.Silu(x) - exact) / ulp);
+            plain = Math.Max(plain, Math.Abs(x / (1f + FastMath.Exp(-x)) - exact) / ulp);
+        }
+
+        Assert.True(worst <= 1.1, $"{worst} ulp");
+        Assert.True(plain > 1.5, "the control must round off more");
+    }
+
+    [Fact]
+    public void Gates_keep_their_limits_and_give_the_same_bits_at_every_width()
+    {
+        float[] limits = [0f, -0f, float.NegativeInfinity, float.MinValue, 88.5f, float.MaxValue, float.NaN];
+        float[] silu = [0f, -0f, FastMath.Silu(-87f), FastMath.Silu(-87f), 88.5f, float.MaxValue, float.NaN];
+        float[] sigmoid = [0.5f, 0.5f, FastMath.Sigmoid(-87f), FastMath.Sigmoid(-87f), 1f, 1f, float.NaN];
+        Assert.InRange(FastMath.Silu(-87f), -1.5e-36f, -1.4e-36f);
+        for (var i = 0; i < limits.Length; i++)
+        {
+            Assert.Equal(silu[i], FastMath.Silu(limits[i]));
+            Assert.Equal(sigmoid[i], FastMath.Sigmoid(limits[i]));
+        }
+
+        var random = new Random(3);
+        var lanes = new float[16];
+        for (var round = 0; round < 4_000; round++)
+        {
+            for (var i = 0; i < 16; i++)
+            {
+                lanes[i] = round % 2 == 0
+                    ? (float)(random.NextDouble() * 180 - 90)
+                    : BitConverter.Int32BitsToSingle(random.Next(int.MinValue, int.MaxValue));
+            }
+
+            var x = Vector512.Create(lanes);
+            var (wide, half, gates) = (FastMath.Silu(x), FastMath.Silu(x.GetLower()), FastMath.Sigmoid(x));
+            var below = -Vector512.Abs(x);
+            var (exp, expWide, expHalf) = (FastMath.Exp(below), FastMath.ExpBelowZero(below), FastMath.ExpBelowZero(below.GetLower()));
+            for (var i = 0; i < 16; i++)
+            {
+                Assert.True(Same(FastMath.Silu(lanes[i]), wide[i]) && Same(wide[i % 8], half[i % 8]), $"silu of {lanes[i]:R}");
+                Assert.True(Same(FastMath.Sigmoid(lanes[i]), gates[i]), $"sigmoid of {lanes[i]:R}");
+                Assert.True(Same(exp[i], expWide[i]) && Same(exp[i % 8], expHalf[i % 8]), $"exp of {below[i]:R}");
+            }
+        }
+    }
+
+    [Fact]
     public void Every_width_gives_the_same_bits()
     {
         var random = new Random(2);
@@ -78,9 +133,6 @@ public sealed class FastMathTests
 
         Assert.True(differsFromMathF > 100, "the control must see differences");
 
-        static bool Same(float a, float b) =>
-            BitConverter.SingleToInt32Bits(a) == BitConverter.SingleToInt32Bits(b) || (float.IsNaN(a) && float.IsNaN(b));
-
         static float Special(Random random, int i) => i switch
         {
             0 => float.NaN,
@@ -112,4 +164,7 @@ public sealed class FastMathTests
         Assert.Equal(float.PositiveInfinity, FastMath.Exp(float.PositiveInfinity));
         Assert.True(float.IsNaN(FastMath.Exp(float.NaN)));
     }
+
+    private static bool Same(float a, float b) =>
+        BitConverter.SingleToInt32Bits(a) == BitConverter.SingleToInt32Bits(b) || (float.IsNaN(a) && float.IsNaN(b));
 }
