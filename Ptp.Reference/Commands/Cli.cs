@@ -64,6 +64,7 @@ internal static class Cli
         root.Add(new TrainHeadVerb().On(host, common));
         root.Add(new CalibrateVerb().On(host, common));
         root.Add(new StudyVerb().On(host, common));
+        root.Add(new Command("flow", "Normalizing flows.") { new FlowTrainVerb().On(host, common) });
         root.Add(new SoakVerb().On(host, common));
         root.Add(new CurveVerb().On(host, common));
         root.Add(new ExportVerb().On(host, common));

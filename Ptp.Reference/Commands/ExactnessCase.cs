@@ -136,6 +136,38 @@ public sealed class ExactnessCase
         }
     }
 
+    /// <summary>A drafter of a flow head with random weights, or a copula, on random slots that see no u.</summary>
+    public FlowDrafter Flow()
+    {
+        var random = new RandomStream(Seed, "flow head");
+        var lora = new GatedLora(_backend, Model.Config, 2, 1.5, random.NextBits());
+        foreach (var weight in lora.Parameters)
+        {
+            Initialise.Gaussian(weight, random, 0.3);
+        }
+
+        var reading = random.NextInt(2) == 0 ? SlotReading.Categorical : SlotReading.OneHot;
+        var ptp = new SlotModel(
+            Model, random.NextInt(4) == 0 ? null : lora, new ConstantEmbedding(), Slots, Law, Rule, random.NextBits(), SlotStart.LastToken, reading);
+        Initialise.Gaussian(ptp.Table, random, 1);
+        if (Rule is InverseCdf && random.NextInt(3) == 0)
+        {
+            var copula = new CopulaHead(Model, Slots, Law, Rule);
+            Initialise.Gaussian(copula.Weights, random, 1);
+            return new FlowDrafter(ptp, copula);
+        }
+
+        var size = new FlowHeadSize(
+            1 + random.NextInt(3), 1 + random.NextInt(3), 1 + random.NextInt(12), random.NextInt(2) * (1 + random.NextInt(4)));
+        var head = new FlowHead(Model, size, Law, random.NextBits());
+        foreach (var parameter in head.Parameters)
+        {
+            Initialise.Gaussian(parameter, random, Math.Pow(10, random.NextInt(8) == 0 ? 25 : 0));
+        }
+
+        return new FlowDrafter(ptp, head) { PickSoftness = random.NextInt(2) * random.NextDouble() };
+    }
+
     /// <summary>Draft trees of a random adapter, or scripted ones that hold right and wrong continuations at random.</summary>
     /// <param name="scripted">True for scripted trees.</param>
     public IDecoder Tree(bool scripted)

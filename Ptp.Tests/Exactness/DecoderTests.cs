@@ -39,6 +39,11 @@ public sealed class PartialQuadraticCategoricalTests : DecoderContract
     protected override IDecoder Decoder(ExactnessCase drawn) => drawn.PartialQuadratic(DrafterKind.Categorical);
 }
 
+public sealed class FlowHeadDecoderTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) => drawn.ErrorCorrected(drawn.Flow());
+}
+
 public sealed class TreeDecoderTests : DecoderContract
 {
     protected override IDecoder Decoder(ExactnessCase drawn) => drawn.Tree(scripted: false);
