@@ -1,4 +1,4 @@
-// The tape's flow ops: product, sigmoid, bias rows, weights with holes, and monotone maps with their log-slopes.
+// The tape's flow ops: product, scaled sum, sigmoid, bias rows, weights with holes, and monotone maps with their log-slopes.
 // Each as in the other half: forward now, its backward (equations in IBackend) pushed for later.
 // Refuses: broadcasting beyond one bias row.
 
@@ -27,6 +27,27 @@ public sealed partial class Tape
                 if (s.Z.Gradient is not null)
                 {
                     tape.Backend.MultiplyAdd(tape.Whole(s.Y), s.X.Value, tape.Whole(s.Z));
+                }
+            });
+        }
+
+        return y;
+    }
+
+    /// <summary>a + scale * b.</summary>
+    public Variable AddScaled(Variable a, Variable b, float scale)
+    {
+        var y = Empty(a.Value.Rows, a.Value.Columns, a.Gradient is not null || b.Gradient is not null);
+        backend.Copy(a.Value, y.Value);
+        backend.AddScaled(b.Value, scale, y.Value);
+        if (Records(y))
+        {
+            Record(new Step { X = a, Z = b, Y = y, Scale = scale }, static (tape, in s) =>
+            {
+                tape.Pass(tape.Whole(s.Y), s.X);
+                if (s.Z.Gradient is not null)
+                {
+                    tape.Backend.AddScaled(tape.Whole(s.Y), s.Scale, tape.Whole(s.Z));
                 }
             });
         }
@@ -110,4 +131,7 @@ public sealed partial class Tape
         backend.Upload(gradient, seed);
         Pass(seed, y);
     }
+
+    /// <summary>As above, of a gradient on the same backend.</summary>
+    public void Seed(Variable y, Tensor gradient) => Pass(gradient, y);
 }

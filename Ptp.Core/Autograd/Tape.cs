@@ -188,6 +188,32 @@ public sealed partial class Tape(IBackend backend)
         return y;
     }
 
+    /// <summary>Parts [R_i, C] one below the other, [sum R_i, C].</summary>
+    public Variable Stack(params ReadOnlySpan<Variable> parts)
+    {
+        var (rows, needsGradient) = (0, false);
+        foreach (var part in parts)
+        {
+            rows += part.Value.Rows;
+            needsGradient |= part.Gradient is not null;
+        }
+
+        var y = Empty(rows, parts[0].Value.Columns, needsGradient);
+        var start = 0;
+        foreach (var part in parts)
+        {
+            var place = y.Slice(start, part.Value.Rows);
+            backend.Copy(part.Value, place.Value);
+            start += part.Value.Rows;
+            if (Records(place) && part.Gradient is not null)
+            {
+                Record(new Step { X = part, Y = place }, static (tape, in s) => tape.Pass(tape.Whole(s.Y), s.X));
+            }
+        }
+
+        return y;
+    }
+
     /// <summary>
     /// Weighted sum of -log softmax(x W^T)[target], some rows at a time: logits of all rows, [R, V], never stand in memory together.
     /// If recorded, the gradients of x and W are taken at once.

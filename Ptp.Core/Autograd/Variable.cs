@@ -70,8 +70,8 @@ public sealed class Parameter
     /// <summary>Its backend.</summary>
     public IBackend Backend { get; }
 
-    /// <summary>Its name in files.</summary>
-    public string Name { get; }
+    /// <summary>Its name in files; who puts several modules into one file may say which one it belongs to.</summary>
+    public string Name { get; internal set; }
 
     /// <summary>True for a one-dimensional parameter.</summary>
     public bool IsVector { get; }

@@ -1,6 +1,6 @@
-// A draft as a tree: several continuations of the same text, so that a wrong guess leaves another one standing (EAGLE-2's shape).
-// Node 0 is known to be right; every other node names its parent, which stands before it. Its chance is that of the whole path to it.
-// Refuses: parents that do not stand before their children.
+// A draft as a tree: several continuations of the same text, so that a wrong guess leaves another one standing. One type for all:
+//   static (a fixed shape: Medusa, Token Recycling), dynamic (best first: EAGLE-2), sampled (children drawn from a law: EAGLE, SpecInfer)
+// Parents stand before their children, so the first n nodes are a tree too. Refuses: parents that do not stand before their children.
 
 using System.Runtime.InteropServices;
 using Ptp.Core.Paper;
@@ -21,7 +21,7 @@ public sealed class DraftTree
     }
 
     /// <summary>A tree of given nodes, [N] each, which the verifying session checks.</summary>
-    /// <param name="tokens">Token of each node; node 0 is the exact next token of the text.</param>
+    /// <param name="tokens">Token of each node; node 0 is known: the exact next token of the text, or its last one.</param>
     /// <param name="parents">Parent of each node; -1 for node 0.</param>
     /// <param name="depths">Tokens between node 0 and each node.</param>
     public DraftTree(ReadOnlySpan<int> tokens, ReadOnlySpan<int> parents, ReadOnlySpan<int> depths) =>
@@ -30,7 +30,7 @@ public sealed class DraftTree
     /// <summary>N.</summary>
     public int Count => _tokens.Count;
 
-    /// <summary>Token of each node, [N]; node 0 is the exact next token of the text.</summary>
+    /// <summary>Token of each node, [N]; node 0 is known.</summary>
     public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(_tokens);
 
     /// <summary>Parent of each node, [N]; -1 for node 0.</summary>
@@ -39,7 +39,25 @@ public sealed class DraftTree
     /// <summary>Tokens between node 0 and each node, [N].</summary>
     public ReadOnlySpan<int> Depths => CollectionsMarshal.AsSpan(_depths);
 
-    /// <summary>Begins anew with the exact next token of the text.</summary>
+    /// <summary>
+    /// True if node 0 is the last committed token, not cached yet: verification is the round's only call of the verifier.
+    /// False if it is the token after that, which drafting has made known by a call of its own.
+    /// </summary>
+    public bool RootIsCommitted { get; init; }
+
+    /// <summary>
+    /// The law, [V], that the children of each node were drawn from: in node order, without replacement. Null, or null for a node,
+    /// if its children are no draws but the same whatever chance says (given the text and u): point masses.
+    /// </summary>
+    public float[]?[]? Laws { get; init; }
+
+    /// <summary>The chance that a drafter gives each node behind its parent, [N]; null if it has no opinion.</summary>
+    public float[]? Confidences { get; init; }
+
+    /// <summary>The tree that is the last committed token alone: a plain call.</summary>
+    public static DraftTree Plain(int last) => new([last], [-1], [0]) { RootIsCommitted = true };
+
+    /// <summary>Begins anew with a known token.</summary>
     public DraftTree Restart(int token)
     {
         _tokens.Clear();
@@ -73,6 +91,20 @@ public sealed class DraftTree
 
         return -1;
     }
+
+    /// <summary>The first child of <paramref name="node"/> behind node <paramref name="after"/>, or -1.</summary>
+    public int NextChild(int node, int after)
+    {
+        for (var child = after + 1; child < Count; child++)
+        {
+            if (_parents[child] == node)
+            {
+                return child;
+            }
+        }
+
+        return -1;
+    }
 }
 
 /// <summary>Proposes trees that a verifier checks in one call.</summary>
@@ -81,12 +113,32 @@ public interface ITreeDrafter
     /// <summary>Tokens of the longest path.</summary>
     int Slots { get; }
 
-    /// <summary>Drafts a tree from token g on; the last committed token is run through the verifier first, so node 0 is exact.</summary>
-    /// <param name="session">The text on the verifier; all committed tokens but the last are cached, and the last is afterwards.</param>
+    /// <summary>Prepares for a new text.</summary>
+    void Start(IReadOnlyList<int> prompt)
+    {
+        // Many drafters keep nothing of a text but the text.
+    }
+
+    /// <summary>Drafts a tree from token g on.</summary>
+    /// <param name="session">
+    /// The text on the verifier; all committed tokens but the last are cached. A drafter that runs the last one through the verifier
+    /// leaves it in the cache and makes node 0 the token that follows; any other makes it node 0 (<see cref="DraftTree.RootIsCommitted"/>).
+    /// </param>
     /// <param name="u">Auxiliaries, shared with the verifier.</param>
     /// <param name="g">Index of the first token.</param>
     /// <param name="nodes">Most nodes, at least 1.</param>
-    /// <param name="depth">Most tokens of a path, node 0 included, at least 1.</param>
+    /// <param name="depth">Most new tokens of a path, at least 1; node 0 counts unless it is committed already.</param>
     /// <returns>A tree that stands until the next one is proposed.</returns>
     DraftTree Propose(ModelSession session, Auxiliaries u, long g, int nodes, int depth);
+
+    /// <summary>
+    /// Told of each verification, of trees that it did not draft too, while the logits behind every node can still be read.
+    /// </summary>
+    /// <param name="session">The text; its newest tokens are not committed yet.</param>
+    /// <param name="tree">What was verified.</param>
+    /// <param name="path">The nodes that stand, from node 0 on.</param>
+    void Observe(ModelSession session, DraftTree tree, IReadOnlyList<int> path)
+    {
+        // Most drafters learn nothing from laws.
+    }
 }

@@ -1,6 +1,6 @@
 // A drafter: context + auxiliaries -> a chain of proposed tokens with confidences.
-// A proposal of a drafter that is deterministic given u is a point mass: its token is all its law.
-// Refuses: proposals without the u they were made from; a verifier must compare with u's own pick or draw afresh (Verification).
+// A proposal of a drafter that is deterministic given u is a point mass: its token is all its law. One that was drawn with dice of its
+// own (ModelSession.Dice) carries the law it was drawn from. Refuses: nothing; what may share u is the verifier's affair (Verification).
 
 using Ptp.Core.Paper;
 
@@ -25,6 +25,9 @@ public readonly ref struct Draft(ReadOnlySpan<int> tokens, ReadOnlySpan<float> c
 
     /// <summary>What held-out text makes of the confidences: the chance of each token to be right if all before it are, [N]; empty = not measured.</summary>
     public ReadOnlySpan<double> Chances { get; init; }
+
+    /// <summary>The law q that each token was drawn from by <see cref="ModelSession.Dice"/>, [N][V]; null if tokens are point masses.</summary>
+    public float[][]? Laws { get; init; }
 }
 
 /// <summary>Proposes tokens that a verifier checks.</summary>

@@ -55,6 +55,9 @@ public sealed class ModelSession
     /// <summary>Prompt and committed tokens.</summary>
     public List<int> Tokens { get; } = [];
 
+    /// <summary>Fresh randomness of the text, for drafters that draw and rules that test; a decoder sets it per text.</summary>
+    public Dice Dice { get; set; } = Dice.From(new RandomStream(0, "verification"));
+
     /// <summary>Counts of the text.</summary>
     public DecodeStats Stats { get; private set; } = new();
 
@@ -73,10 +76,32 @@ public sealed class ModelSession
         Tokens.EnsureCapacity(Model.Config.MaxContext);
         Tokens.AddRange(prompt);
         _committed = new int[Room];
-        Cache.Crop(0);
-        for (var start = 0; start < prompt.Count - 1; start += PrefillRows)
+        Prefill(prompt.Count - 1);
+    }
+
+    /// <summary>Keeps hidden states behind these blocks, [capacity, D] in the cache; what is cached without them is run again, once.</summary>
+    public void KeepStates(IReadOnlyList<int> layers)
+    {
+        if (layers.All(layer => Cache.States(layer) is not null))
         {
-            var ids = CollectionsMarshal.AsSpan(Tokens).Slice(start, Math.Min(PrefillRows, prompt.Count - 1 - start));
+            return;
+        }
+
+        foreach (var layer in layers)
+        {
+            Cache.KeepStates(layer);
+        }
+
+        Prefill(Cache.Length);
+    }
+
+    /// <summary>Runs the first tokens of the text into the cache, in calls that no figure counts.</summary>
+    private void Prefill(int tokens)
+    {
+        Cache.Crop(0);
+        for (var start = 0; start < tokens; start += PrefillRows)
+        {
+            var ids = CollectionsMarshal.AsSpan(Tokens).Slice(start, Math.Min(PrefillRows, tokens - start));
             Tape.Reset();
             var x = Tape.Empty(ids.Length, Model.Config.HiddenSize);
             Tape.Embedding(Model.Embeddings, ids, x);

@@ -1,5 +1,6 @@
 // Keys and values of earlier rows, per layer [capacity, G * K], keys already turned by RoPE.
-// Only base rows are ever stored: slots of auxiliary rows are dropped, so one cache serves model and adapter.
+// Only base rows are ever stored: slots of auxiliary rows are dropped, so one cache serves model and adapter. Hidden states of chosen
+// layers [capacity, D] can be kept beside them, for heads that draft from what the verifier has computed anyway.
 // Refuses: growth past its capacity, cropping forwards.
 
 using Ptp.Core.Tensors;
@@ -10,7 +11,9 @@ namespace Ptp.Core.Model;
 public sealed class KvCache
 {
     private readonly CachedKeys[] _layers;
+    private readonly Tensor?[] _states;
     private readonly IBackend _backend;
+    private readonly int _width;
     private readonly Arena _views;
 
     /// <summary>An empty cache of <paramref name="capacity"/> entries.</summary>
@@ -19,7 +22,9 @@ public sealed class KvCache
         Guard.Require(capacity > 0, "Make a key-value cache", $"{capacity} entries", "at least one",
             "Choose a capacity of prompt plus new tokens plus slots.");
         (Capacity, _backend, _views) = (capacity, backend, new Arena(backend));
+        _width = config.HiddenSize;
         _layers = new CachedKeys[config.Layers];
+        _states = new Tensor?[config.Layers];
         for (var layer = 0; layer < config.Layers; layer++)
         {
             _layers[layer] = new CachedKeys(
@@ -35,6 +40,12 @@ public sealed class KvCache
 
     /// <summary>Keys and values of a layer.</summary>
     public CachedKeys this[int layer] => _layers[layer];
+
+    /// <summary>Hidden states behind block <paramref name="layer"/> of all entries, [capacity, D], or null if they are not kept.</summary>
+    public Tensor? States(int layer) => _states[layer];
+
+    /// <summary>Keeps hidden states behind a block from now on; entries that are already in use have none.</summary>
+    public void KeepStates(int layer) => _states[layer] ??= _backend.Allocate(Capacity, _width);
 
     /// <summary>Counts <paramref name="entries"/> rows that a call has stored behind the old length.</summary>
     public void Append(int entries)
@@ -57,6 +68,14 @@ public sealed class KvCache
             {
                 Move(layer.Keys!, start + kept[i], start + i);
                 Move(layer.Values!, start + kept[i], start + i);
+            }
+
+            foreach (var states in kept[i] == i ? [] : _states)
+            {
+                if (states is not null)
+                {
+                    Move(states, start + kept[i], start + i);
+                }
             }
         }
 

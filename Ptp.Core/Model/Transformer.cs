@@ -1,5 +1,5 @@
-// The LLaMA-style decoder: embeddings, L blocks of attention and gated MLP, final norm, head.
-//   h = x + O attention(rope(Q n(x)), rope(K n(x)), V n(x));   x' = h + Down (silu(Gate n(h)) * Up n(h))
+// The LLaMA-style decoder: embeddings, L blocks (TransformerBlock), final norm, head.
+//   x_0 = E[ids];  x_l = block_l(x_{l-1});  logits = Head n(x_L)
 // R rows in, R rows out; what a row sees is its visibility. Refuses: batches of another shape, dropout, biases.
 
 using Ptp.Core.Autograd;
@@ -38,23 +38,22 @@ public readonly ref struct CallRows(
 /// <summary>A decoder-only transformer.</summary>
 public sealed class Transformer
 {
-    private readonly Parameter[][] _linears; // [L][7], order of BlockLinear
-    private readonly Parameter[] _attentionNorms;
-    private readonly Parameter[] _mlpNorms;
-    private readonly Parameter _finalNorm;
-    private readonly RopeTable _rope;
+    private readonly TransformerBlock[] _blocks;
 
     /// <summary>A model with random weights.</summary>
     public Transformer(IBackend backend, TransformerConfig config, ulong seed)
         : this(backend, config)
     {
         var random = new RandomStream(seed, "weights");
-        var residual = 0.02 / Math.Sqrt(2.0 * Config.Layers);
-        foreach (var parameter in Parameters.Where(p => !p.IsVector))
+        Initialise.Gaussian(Embeddings, random, 0.02);
+        foreach (var block in _blocks)
         {
-            var isResidual = parameter.Name.Contains(".o_proj.", StringComparison.Ordinal)
-                || parameter.Name.Contains(".down_proj.", StringComparison.Ordinal);
-            Initialise.Gaussian(parameter, random, isResidual ? residual : 0.02);
+            block.Randomise(random, Config.Layers);
+        }
+
+        if (Head != Embeddings)
+        {
+            Initialise.Gaussian(Head, random, 0.02);
         }
     }
 
@@ -64,24 +63,11 @@ public sealed class Transformer
         Config = config.Validated();
         Backend = backend;
         Embeddings = new Parameter(backend, "model.embed_tokens.weight", Config.VocabularySize, Config.HiddenSize);
-        _linears = new Parameter[Config.Layers][];
-        _attentionNorms = new Parameter[Config.Layers];
-        _mlpNorms = new Parameter[Config.Layers];
-        for (var layer = 0; layer < Config.Layers; layer++)
-        {
-            _linears[layer] = new Parameter[7];
-            for (var linear = BlockLinear.Query; linear <= BlockLinear.Down; linear++)
-            {
-                var (outputs, inputs) = ShapeOf(Config, linear);
-                var weight = new Parameter(backend, NameOf(layer, linear) + ".weight", outputs, inputs);
-                _linears[layer][(int)linear] = weight;
-            }
-
-            _attentionNorms[layer] = Gain($"model.layers.{layer}.input_layernorm.weight");
-            _mlpNorms[layer] = Gain($"model.layers.{layer}.post_attention_layernorm.weight");
-        }
-
-        _finalNorm = Gain("model.norm.weight");
+        Rope = MakeRope(backend, Config);
+        _blocks = [.. Enumerable.Range(0, Config.Layers)
+            .Select(layer => new TransformerBlock(backend, Config, Rope, $"model.layers.{layer}."))];
+        FinalNorm = new Parameter(backend, "model.norm.weight", 1, Config.HiddenSize, isVector: true);
+        Initialise.Constant(FinalNorm, 1f);
         if (!Config.TieEmbeddings)
         {
             Head = new Parameter(backend, "lm_head.weight", Config.VocabularySize, Config.HiddenSize);
@@ -90,8 +76,6 @@ public sealed class Transformer
         {
             Head = Embeddings;
         }
-
-        _rope = MakeRope(backend, Config);
     }
 
     /// <summary>Sizes.</summary>
@@ -106,30 +90,33 @@ public sealed class Transformer
     /// <summary>Output head, [V, D]; the token table itself if tied.</summary>
     public Parameter Head { get; }
 
+    /// <summary>Gain of the norm before the head, [1, D].</summary>
+    public Parameter FinalNorm { get; }
+
+    /// <summary>Cosines and sines of all positions.</summary>
+    internal RopeTable Rope { get; }
+
     /// <summary>Every parameter once, in the order of Hugging Face files.</summary>
     public IEnumerable<Parameter> Parameters
     {
         get
         {
             yield return Embeddings;
-            for (var layer = 0; layer < Config.Layers; layer++)
+            foreach (var parameter in _blocks.SelectMany(block => block.Parameters))
             {
-                foreach (var linear in _linears[layer])
-                {
-                    yield return linear;
-                }
-
-                yield return _attentionNorms[layer];
-                yield return _mlpNorms[layer];
+                yield return parameter;
             }
 
-            yield return _finalNorm;
+            yield return FinalNorm;
             if (Head != Embeddings)
             {
                 yield return Head;
             }
         }
     }
+
+    /// <summary>The matrices of all blocks, and the head.</summary>
+    private IEnumerable<Parameter> Matrices => _blocks.SelectMany(block => block.Matrices).Append(Head);
 
     /// <summary>Starts or stops training of all weights.</summary>
     public void SetTrainable(bool trainable)
@@ -146,7 +133,7 @@ public sealed class Transformer
     /// </summary>
     public void StoreWeights(WeightFormat format)
     {
-        foreach (var weight in _linears.SelectMany(l => l).Append(Head))
+        foreach (var weight in Matrices)
         {
             weight.Store(format);
         }
@@ -155,7 +142,7 @@ public sealed class Transformer
     /// <summary>Rounds the same matrices to the nearest BF16 numbers: products then read half the bytes.</summary>
     public void RoundToBFloat16()
     {
-        foreach (var weight in _linears.SelectMany(l => l).Append(Head))
+        foreach (var weight in Matrices)
         {
             var values = new float[weight.Value.Length];
             Backend.Download(weight.Value, values);
@@ -175,15 +162,21 @@ public sealed class Transformer
         var (first, count) = (layers ?? Range.All).GetOffsetAndLength(Config.Layers);
         for (var layer = first; layer < first + count; layer++)
         {
-            x = Block(tape, layer, x, rows, lora);
+            x = _blocks[layer].Run(tape, x, rows, layer, lora);
+            if (!rows.CacheSlots.IsEmpty && rows.Cache!.States(layer) is { } states)
+            {
+                Backend.Scatter(x.Value, rows.CacheSlots, states);
+            }
         }
 
         return x;
     }
 
     /// <summary>Final norm and head: hidden [R, D] to logits [R, V].</summary>
-    public Variable Logits(Tape tape, Variable hidden) =>
-        tape.MatMul(tape.RmsNorm(hidden, _finalNorm, Config.NormEpsilon), Head);
+    public Variable Logits(Tape tape, Variable hidden) => tape.MatMul(Normed(tape, hidden), Head);
+
+    /// <summary>The final norm alone: hidden [R, D] to what the head reads, [R, D].</summary>
+    public Variable Normed(Tape tape, Variable hidden) => tape.RmsNorm(hidden, FinalNorm, Config.NormEpsilon);
 
     /// <summary>Token ids to logits [R, V].</summary>
     public Variable Forward(Tape tape, ReadOnlySpan<int> ids, CallRows rows) => Logits(tape, Hidden(tape, ids, rows));
@@ -194,7 +187,7 @@ public sealed class Transformer
     /// <param name="rows">Positions, visibility, cache.</param>
     /// <param name="targets">Ids, [R]; negative = none.</param>
     public double CrossEntropy(Tape tape, ReadOnlySpan<int> ids, CallRows rows, ReadOnlySpan<int> targets) =>
-        tape.CrossEntropy(tape.RmsNorm(Hidden(tape, ids, rows), _finalNorm, Config.NormEpsilon), Head, targets, []);
+        tape.CrossEntropy(Normed(tape, Hidden(tape, ids, rows)), Head, targets, []);
 
     /// <summary>[outputs, inputs] of a linear map.</summary>
     public static (int Outputs, int Inputs) ShapeOf(TransformerConfig config, BlockLinear linear) => linear switch
@@ -207,7 +200,10 @@ public sealed class Transformer
     };
 
     /// <summary>Hugging Face name of a linear map, without ".weight".</summary>
-    public static string NameOf(int layer, BlockLinear linear) => $"model.layers.{layer}." + linear switch
+    public static string NameOf(int layer, BlockLinear linear) => $"model.layers.{layer}.{NameOf(linear)}";
+
+    /// <summary>Name of a linear map within its block, without ".weight".</summary>
+    internal static string NameOf(BlockLinear linear) => linear switch
     {
         BlockLinear.Query => "self_attn.q_proj",
         BlockLinear.Key => "self_attn.k_proj",
@@ -223,58 +219,6 @@ public sealed class Transformer
         var x = tape.Empty(ids.Length, Config.HiddenSize);
         tape.Embedding(Embeddings, ids, x);
         return Blocks(tape, x, rows);
-    }
-
-    private Variable Block(Tape tape, int layer, Variable x, CallRows rows, GatedLora? lora)
-    {
-        var h = tape.Add(x, Attend(tape, layer, tape.RmsNorm(x, _attentionNorms[layer], Config.NormEpsilon), rows, lora));
-        return tape.Add(h, Mlp(tape, layer, tape.RmsNorm(h, _mlpNorms[layer], Config.NormEpsilon), rows, lora));
-    }
-
-    private Variable Attend(Tape tape, int layer, Variable x, CallRows rows, GatedLora? lora)
-    {
-        var q = Linear(tape, layer, BlockLinear.Query, x, rows, lora);
-        var k = Linear(tape, layer, BlockLinear.Key, x, rows, lora);
-        var v = Linear(tape, layer, BlockLinear.Value, x, rows, lora);
-        tape.Rope(q, _rope, rows.Positions);
-        tape.Rope(k, _rope, rows.Positions);
-        var cache = rows.Cache is null ? default : rows.Cache[layer];
-        var heads = new HeadShape(Config.Heads, Config.KeyValueHeads, Config.HeadSize);
-        var mixed = tape.Attention(q, k, v, cache, rows.Visibility, heads);
-        if (!rows.CacheSlots.IsEmpty)
-        {
-            Backend.Scatter(k.Value, rows.CacheSlots, cache.Keys!);
-            Backend.Scatter(v.Value, rows.CacheSlots, cache.Values!);
-        }
-
-        return Linear(tape, layer, BlockLinear.Output, mixed, rows, lora);
-    }
-
-    private Variable Mlp(Tape tape, int layer, Variable x, CallRows rows, GatedLora? lora)
-    {
-        var gate = Linear(tape, layer, BlockLinear.Gate, x, rows, lora);
-        var up = Linear(tape, layer, BlockLinear.Up, x, rows, lora);
-        return Linear(tape, layer, BlockLinear.Down, tape.SwiGlu(gate, up), rows, lora);
-    }
-
-    private Variable Linear(
-        Tape tape, int layer, BlockLinear linear, Variable x, CallRows rows, GatedLora? lora)
-    {
-        var y = tape.MatMul(x, _linears[layer][(int)linear]);
-        var gated = x.Value.Rows - rows.GateStart;
-        if (lora is not null && gated > 0)
-        {
-            lora.AddTo(tape, layer, linear, x.Slice(rows.GateStart, gated), y.Slice(rows.GateStart, gated));
-        }
-
-        return y;
-    }
-
-    private Parameter Gain(string name)
-    {
-        var gain = new Parameter(Backend, name, 1, Config.HiddenSize, isVector: true);
-        Initialise.Constant(gain, 1f);
-        return gain;
     }
 
     private static RopeTable MakeRope(IBackend backend, TransformerConfig config)

@@ -55,12 +55,16 @@ internal static class Cli
         root.Add(new DemoVerb().On(host, common));
         root.Add(new GenerateVerb().On(host, common));
         root.Add(new EvalVerb().On(host, common));
+        root.Add(new CompareVerb().On(host, common));
+        root.Add(new SpecBenchVerb().On(host, common));
         root.Add(new CorpusVerb().On(host, common));
         root.Add(new Command("tokenizer", "Make tokenizers.") { new TokenizerTrainVerb().On(host, common) });
         root.Add(new TrainVerb().On(host, common));
         root.Add(new DistillVerb().On(host, common));
+        root.Add(new TrainHeadVerb().On(host, common));
         root.Add(new CalibrateVerb().On(host, common));
         root.Add(new StudyVerb().On(host, common));
+        root.Add(new Command("flow", "Normalizing flows.") { new FlowTrainVerb().On(host, common) });
         root.Add(new SoakVerb().On(host, common));
         root.Add(new CurveVerb().On(host, common));
         root.Add(new ExportVerb().On(host, common));

@@ -7,6 +7,7 @@ using System.Text.Json.Nodes;
 using Ptp.Core;
 using Ptp.Core.Decoding;
 using Ptp.Core.Formats;
+using Ptp.Core.Heads;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Tensors;
@@ -30,6 +31,10 @@ internal sealed class DecodingOptions(int maxNew, bool paying, bool always = fal
 
     private readonly Option<string?> _adapter = Values.Text(
         "--adapter", "PTP adapter folder, or 'none'. Default: models/ptp, with the default model only.", "FOLDER|none");
+
+    private readonly Option<string?> _head = Values.Text(
+        "--head", "Draft with a head of models/heads, by its name, or with one in a folder, instead of an adapter. The text stays the same.",
+        "NAME|FOLDER");
 
     private readonly Option<int?> _slots = Values.WholeOrNone(
         "--slots", "Tokens drafted per round; 0 = as many as the adapter was trained for. Changes the speed, never the text. "
@@ -61,7 +66,7 @@ internal sealed class DecodingOptions(int maxNew, bool paying, bool always = fal
     public void AddTo(Command verb)
     {
         foreach (var option in (Option[])[
-            _model, _tokenizer, _adapter, _slots, _seed, _temperature, _topK, _topP, _rule, _otherLaw, _weights, _maxNew])
+            _model, _tokenizer, _adapter, _head, _slots, _seed, _temperature, _topK, _topP, _rule, _otherLaw, _weights, _maxNew])
         {
             verb.Add(option);
         }
@@ -73,7 +78,7 @@ internal sealed class DecodingOptions(int maxNew, bool paying, bool always = fal
         var adapterFolder = call.Get(_adapter) switch
         {
             "none" => null,
-            null => call.Get(_model) is null ? ModelChoice.Default(ModelChoice.Ptp) : null,
+            null => call.Get(_model) is null && call.Get(_head) is null ? ModelChoice.Default(ModelChoice.Ptp) : null,
             var named => named,
         };
         var manifest = adapterFolder is null ? null : AdapterFolder.ReadManifest(adapterFolder);
@@ -92,15 +97,33 @@ internal sealed class DecodingOptions(int maxNew, bool paying, bool always = fal
             Pays = paying && call.Get(_slots) is null,
             AlwaysDrafts = always,
         };
-        return adapterFolder is null ? decoding : decoding.With(adapterFolder);
+        if (call.Get(_head) is not { } head)
+        {
+            return adapterFolder is null ? decoding : decoding.With(adapterFolder);
+        }
+
+        Guard.Require(adapterFolder is null, "Choose a drafter", "--head and --adapter", "one of them", "Leave one out.");
+        var shelf = new HeadShelf(call, model, null, isDefault: call.Get(_model) is null);
+        return decoding with
+        {
+            Pays = false,
+            AdapterFolder = head,
+            Head = DraftHeads.Names.Contains(head) && shelf.Find(head) is { } found ? found : HeadFolder.Load(head, model.Model, model.Fingerprint).Head,
+        };
     }
 }
 
 /// <summary>A model, perhaps an adapter, and the law to decode under.</summary>
 internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Seed, int Slots, int MaxNew)
 {
-    /// <summary>The adapter's folder, or null.</summary>
-    public string? AdapterFolder { get; private init; }
+    /// <summary>The folder of the adapter or head, or null.</summary>
+    public string? AdapterFolder { get; init; }
+
+    /// <summary>The head, or null.</summary>
+    public DraftHead? Head { get; init; }
+
+    /// <summary>True if there is something to draft with.</summary>
+    public bool Drafts => Adapter is not null || Head is not null;
 
     /// <summary>The adapter, or null.</summary>
     public SlotModel? Adapter { get; private init; }
@@ -121,7 +144,7 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
     public PickRule Rule => AskedRule ?? Adapter?.Rule ?? InverseCdf.Instance;
 
     /// <summary>Slots that a draft has.</summary>
-    public int DraftSlots => Adapter is null ? 0 : Slots == 0 ? Adapter.Slots : Slots;
+    public int DraftSlots => Head is not null ? Math.Min(Slots == 0 ? Head.Slots : Slots, Head.Slots) : Adapter is null ? 0 : Slots == 0 ? Adapter.Slots : Slots;
 
     /// <summary>The same with another adapter, which picks by the same rule as the first.</summary>
     public Decoding With(string folder)
@@ -160,6 +183,13 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
     /// <summary>The same, with what decides the length of drafts if they shall pay.</summary>
     public IDecoder ErrorCorrected(Func<IDrafter, IDrafter>? wrap, out PayingLength? length)
     {
+        if (Head is not null)
+        {
+            length = null;
+            IDrafter chain = new HeadChainDrafter(Head, Rule);
+            return new ErrorCorrectedDecoding(Model.Model, wrap?.Invoke(chain) ?? chain, Law, Rule, DraftSlots);
+        }
+
         var adapter = Adapter ?? throw NoAdapter("Decode with PTP");
         var drafter = adapter.NewDrafter();
         length = Length(adapter);
@@ -175,13 +205,18 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
         var adapter = Adapter ?? throw NoAdapter("Decode with branches");
         return new PartialQuadraticDecoding(adapter, Law, budget > 0
             ? new PartialQuadraticOptions { Budget = budget, Slots = Slots, AsPrinted = asPrinted }
-            : new PartialQuadraticOptions { Budget = 64, Slots = Slots, Costs = Costs(Model.Model), Drafting = Drafts(adapter) });
+            : new PartialQuadraticOptions { Budget = 64, Slots = Slots, Costs = Costs(Model.Model), Drafting = DraftCosts(adapter) });
     }
 
     /// <summary>The decoder that drafts trees.</summary>
     /// <param name="nodes">Tokens of a tree.</param>
     public IDecoder Tree(int nodes)
     {
+        if (Head is not null)
+        {
+            return new TreeDecoding(Model.Model, new HeadTreeDrafter(Head, Rule), Law, Rule, nodes);
+        }
+
         var adapter = Adapter ?? throw NoAdapter("Decode with draft trees");
         Guard.Require(adapter is { Reading: SlotReading.Categorical, SharesBase: true }, "Decode with draft trees",
             $"an adapter with {adapter.Reading} slots", "categorical slots, whose laws know alternatives",
@@ -194,9 +229,9 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
 
     private PayingLength? Length(SlotModel adapter) => !Pays
         ? null
-        : new PayingLength(Costs(Model.Model), Drafts(adapter), DraftSlots, adapter.SharesBase, AlwaysDrafts);
+        : new PayingLength(Costs(Model.Model), DraftCosts(adapter), DraftSlots, adapter.SharesBase, AlwaysDrafts);
 
-    private CallCosts Drafts(SlotModel adapter)
+    private CallCosts DraftCosts(SlotModel adapter)
     {
         if (!adapter.SharesBase)
         {
@@ -248,7 +283,7 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
         json["device"] = backend.Name;
         json["weights"] = Model.Weights;
         json["slots"] = DraftSlots;
-        json["draft_length"] = Adapter is null ? "none" : Pays ? "as pays" : "fixed";
+        json["draft_length"] = !Drafts ? "none" : Pays ? "as pays" : "fixed";
         json["pick_rule"] = Rule.Name;
         json["seed"] = Seed;
         json["temperature"] = Law.Temperature;

@@ -4,7 +4,6 @@
 
 using System.CommandLine;
 using System.Text.Json.Nodes;
-using Ptp.Core;
 using Ptp.Core.Decoding;
 using Ptp.Core.Formats;
 using Ptp.Core.Heads;
@@ -18,8 +17,6 @@ namespace Ptp.Reference.Commands;
 /// <summary>Distills a PTP adapter.</summary>
 internal sealed class DistillVerb : Verb
 {
-    private const int PerShard = 64;
-    private const string RecordName = "completions.json";
     private const string Teacher = "teacher";
     private const string Dataset = "dataset";
     private const string Student = "student";
@@ -35,26 +32,9 @@ internal sealed class DistillVerb : Verb
         "--model", "Base model; it stays as it is. Default: models/base.", "FOLDER");
     private readonly Option<string?> _tokenizer = Values.Text(
         "--tokenizer", "Its tokenizer, where its folder has none.", "FILE");
-    private readonly Option<string?> _corpus = Values.Text(
-        "--corpus", "Folder that 'ptp corpus' wrote; prompts are cut from its training side.", "FOLDER");
     private readonly Option<string?> _output = Values.Text(
         "--output", "Folder of the adapter; an unfinished run in it goes on.", "FOLDER");
-    private readonly Option<string?> _completions = Values.Text(
-        "--completions", "Folder of the teacher's completions; what is missing is made. Default: completions, beside the output.", "FOLDER");
-
-    private readonly Option<int> _count = Values.Whole("--count", "Completions, made 64 at a time.", 4096, 1);
-    private readonly Option<int> _maxNew = Values.Whole("--max-new", "Longest completion, in tokens.", 192, 1);
-    private readonly Option<int> _maxPrompt = Values.Whole("--max-prompt", "Longest prompt, in tokens.", 96, 2);
-    private readonly Option<string[]> _shares = Values.Texts("--share", "Share of a corpus in the prompts.", "NAME=X");
-    private readonly Option<double> _temperature = Values.Number(
-        "--temperature", "Temperature of the law to learn.", 0.7);
-    private readonly Option<int> _topK = Values.Whole("--top-k", "Top-k of that law; 0 = all.", 0, int.MinValue);
-    private readonly Option<double> _topP = Values.Number("--top-p", "Top-p of that law.", 0.9);
-    private readonly Option<string?> _rule = Values.Text(
-        "--pick-rule", "How u picks a token: inverse-cdf = one number, cells in id order (the paper); tree = one number per level "
-        + "of a tree over the ids; race:K = K numbers per level; gumbel = one number per id.",
-        PickRule.Forms, InverseCdf.Instance.Name);
-
+    private readonly TeacherData _data = new(count: 4096);
     private readonly Option<int> _slots = Values.Whole("--slots", "Tokens the adapter drafts in one call.", 16, 1, 256);
     private readonly Option<string?> _kind = Values.Word(
         "--kind", "gated-lora = slots run through the base itself; student = through a small model of their own.",
@@ -110,7 +90,6 @@ internal sealed class DistillVerb : Verb
     private readonly Option<int> _warmUp = Values.Whole(
         "--warmup", "Steps until the highest rate; after it a cosine to 5 %.", 100);
     private readonly Option<int> _checkpoint = Values.Whole("--checkpoint-every", "Steps between checkpoints.", 250, 1);
-    private readonly Option<ulong> _seed = Values.Seed("Seed of prompts, u, weights and the order of the data.", 1);
     private readonly Option<bool> _overwrite = Values.Switch(
         "--overwrite", "Start anew even if the folder holds an adapter.");
     private readonly Option<string?> _curve = Values.Text("--curve", "Also draw the training curve as SVG.", "FILE");
@@ -125,12 +104,17 @@ internal sealed class DistillVerb : Verb
             "ptp distill --model runs/base --corpus runs/corpus --output runs/independent --embedding constant   # the baseline",
             "ptp distill --model runs/base --corpus runs/corpus --output runs/student --kind student --student-size 525k")
     {
-        _corpus.Required = true;
+        _data.Corpus.Required = true;
         _output.Required = true;
+        foreach (var option in (Option[])[_model, _tokenizer, _output])
+        {
+            Add(option);
+        }
+
+        _data.AddTo(this);
         foreach (var option in (Option[])[
-            _model, _tokenizer, _corpus, _output, _completions, _count, _maxNew, _maxPrompt, _shares, _temperature, _topK,
-            _topP, _rule, _slots, _kind, _rank, _scale, _studentSize, _embedding, _start, _reading, _samplerHistory, _samplerWidth, _samplerDepth, _softness, _loss, _proposals, _beta, _gamma, _continuation, _context, _rows, _steps,
-            _rate, _warmUp, _checkpoint, _seed, _overwrite, _curve])
+            _slots, _kind, _rank, _scale, _studentSize, _embedding, _start, _reading, _samplerHistory, _samplerWidth, _samplerDepth, _softness, _loss, _proposals, _beta, _gamma, _continuation, _context, _rows, _steps,
+            _rate, _warmUp, _checkpoint, _overwrite, _curve])
         {
             Add(option);
         }
@@ -141,17 +125,11 @@ internal sealed class DistillVerb : Verb
     {
         var folder = call.Get(_output)!;
         TrainingInput.RefuseOverwrite(folder, AdapterFolder.ManifestName, call.Get(_overwrite));
-        var law = new SamplingOptions
-        {
-            Temperature = call.Get(_temperature),
-            TopK = call.Get(_topK),
-            TopP = call.Get(_topP),
-        }.Validated();
+        var (law, rule) = (_data.Law(call), _data.Rule(call));
         var embedding = AuxiliaryEmbedding.Parse(call.Get(_embedding)!);
-        var rule = PickRule.Parse(call.Get(_rule)!);
         using var backend = call.Backend();
         var model = ModelChoice.Load(call.Get(_model), call.Get(_tokenizer), backend);
-        var completions = Completions(call, model, law, rule);
+        var completions = _data.Completions(call, model, folder, call.Get(_proposals) == Dataset);
         if (call.Cancellation.IsCancellationRequested)
         {
             call.Out.Note("Stopped; the completions made so far are kept, and the same command goes on from here.");
@@ -178,62 +156,9 @@ internal sealed class DistillVerb : Verb
         return complete ? ErrorOutput.Done : ErrorOutput.Stopped;
     }
 
-    private IReadOnlyList<Completion> Completions(Call call, ModelChoice model, SamplingOptions law, PickRule rule)
-    {
-        var corpus = CorpusFolder.Read(call.Get(_corpus)!);
-        var shares = Values.Pairs("--share", call.Get(_shares) ?? []);
-        var tokens = TrainingInput.Tokens(call, corpus.Train, model.Tokenizer, shares);
-        var folder = call.Get(_completions)
-            ?? Path.Combine(Path.GetDirectoryName(Path.GetFullPath(call.Get(_output)!))!, "completions");
-        var options = new TeacherCompletionOptions
-        {
-            Folder = folder,
-            Shards = (call.Get(_count) + PerShard - 1) / PerShard,
-            PerShard = PerShard,
-            MaxNewTokens = call.Get(_maxNew),
-            MaxPrompt = call.Get(_maxPrompt),
-            Law = law,
-            Seed = call.Get(_seed),
-        };
-        if (call.Get(_proposals) == Dataset)
-        {
-            return TeacherCompletions.FromDataset(options, model.Model.Config, rule, tokens);
-        }
-
-        CheckRecord(options, rule, model.Fingerprint);
-        using var bar = new Progress(call.Out.Host, "completions");
-        return TeacherCompletions.Make(
-            options, model.Model, rule, tokens,
-            (done, total) => bar.Report(done, total, Invariant($"{done * PerShard} completions")), call.Cancellation);
-    }
-
-    /// <summary>Shards do not say how they were made; the record beside them does.</summary>
-    private static void CheckRecord(TeacherCompletionOptions options, PickRule rule, string fingerprint)
-    {
-        var record = new JsonObject
-        {
-            ["base"] = fingerprint,
-            ["temperature"] = options.Law.Temperature,
-            ["top_k"] = options.Law.TopK,
-            ["top_p"] = options.Law.TopP,
-            ["pick_rule"] = rule.Name,
-            ["seed"] = options.Seed,
-            ["max_new"] = options.MaxNewTokens,
-            ["max_prompt"] = options.MaxPrompt,
-            ["per_shard"] = options.PerShard,
-        };
-        var path = Path.Combine(options.Folder, RecordName);
-        Guard.Require(
-            File.Exists(path) || !Directory.Exists(options.Folder) || !Directory.EnumerateFiles(options.Folder, "*.ptpc").Any(),
-            "Use completions", $"'{options.Folder}' with shards but no {RecordName}", "completions whose origin is known",
-            "Name another folder with --completions.");
-        RunRecord.Keep(path, "Use completions", record,
-            $"Name another folder with --completions, or repeat the options in {RecordName}.");
-    }
-
     private SlotModel Fresh(Call call, ModelChoice model, AuxiliaryEmbedding embedding, SamplingOptions law, PickRule rule)
     {
-        var seed = call.Get(_seed);
+        var seed = call.Get(_data.Seed);
         var config = model.Model.Config;
         var isStudent = call.Get(_kind) == AdapterManifest.Student;
         var network = isStudent
@@ -272,7 +197,7 @@ internal sealed class DistillVerb : Verb
             SlotRows = call.Get(_rows),
             Gamma = call.Get(_gamma),
             Continuation = call.Get(_continuation),
-            Seed = call.Get(_seed),
+            Seed = call.Get(_data.Seed),
             Loss = s_losses.TryGetValue(call.Get(_loss)!, out var loss) ? loss : null,
             Proposals = call.Get(_proposals) == Student ? ProposalSource.Student : ProposalSource.Given,
             InferredU = call.Get(_beta) ?? (call.Get(_proposals) == Teacher ? null : 1),
@@ -299,7 +224,7 @@ internal sealed class DistillVerb : Verb
             ["proposals"] = call.Get(_proposals),
             ["beta"] = options.Step.InferredU,
             ["sampler_depth"] = call.Get(_samplerDepth),
-            ["pick_rule"] = call.Get(_rule),
+            ["pick_rule"] = _data.Rule(call).Name,
             ["pick_softness"] = call.Get(_softness),
             ["slots"] = call.Get(_slots),
             ["gamma"] = options.Step.Gamma,
@@ -309,7 +234,7 @@ internal sealed class DistillVerb : Verb
             ["steps"] = options.Rate.Steps,
             ["lr"] = options.Rate.Peak,
             ["warmup"] = options.Rate.WarmUp,
-            ["seed"] = call.Get(_seed),
+            ["seed"] = call.Get(_data.Seed),
         });
 
     private static void Report(

@@ -74,7 +74,7 @@ internal sealed class EvalVerb : Verb
         var evaluation = new Evaluation(call, call.Get(_prompts), call.Get(_promptTokens), call.Get(_pairs), budget, call.Get(_tree), call.Get(_printed));
         var parts = Parts(corpora);
         Evaluation.Perplexity(decoding.Model, corpora, parts, call.Get(_lossTokens));
-        if (decoding.Adapter is not null)
+        if (decoding.Drafts)
         {
             evaluation.Decode(decoding, corpora, parts, "eval");
         }

@@ -83,19 +83,20 @@ internal sealed class Evaluation(Call call, int prompts, int promptTokens, bool 
             : decoding.ErrorCorrected(checkPairs ? inner => recorder = new PairRecorder(inner) : null);
         var session = checkPairs ? new ModelSession(decoding.Model.Model, decoding.Law, decoding.Rule) : null;
         using var bar = new Progress(call.Out.Host, what);
-        var chosen = corpora.Select(Prompts).ToList();
+        var chosen = corpora.Select(c => Chosen(c, prompts, promptTokens)).ToList();
         Guard.Require(chosen.Any(c => c.Count > 0), "Evaluate", $"no document with {promptTokens} tokens",
             "longer held-out documents", "Lower --prompt-tokens, or give other text with --data.");
         var (text, total) = (0, chosen.Sum(c => c.Count));
         for (var i = 0; i < parts.Count; i++)
         {
-            foreach (var piece in chosen[i])
+            foreach (var document in chosen[i])
             {
                 if (call.Cancellation.IsCancellationRequested)
                 {
                     return;
                 }
 
+                var piece = document[..promptTokens];
                 int[] prompt = decoding.Model.BeginToken is { } begin ? [begin, .. piece] : piece;
                 var decoded = decoder.Decode(prompt, decoding.U(text), decoding.Limits);
                 parts[i].Stats.Add(decoded.Stats);
@@ -112,10 +113,11 @@ internal sealed class Evaluation(Call call, int prompts, int promptTokens, bool 
         }
     }
 
-    private List<int[]> Prompts(WeightedDocuments corpus)
+    /// <summary>Documents that are long enough for a prompt and something behind it, evenly picked.</summary>
+    public static List<int[]> Chosen(WeightedDocuments corpus, int prompts, int promptTokens)
     {
         var usable = corpus.Documents.Where(d => d.Length > promptTokens).ToList();
         var count = Math.Min(prompts, usable.Count);
-        return [.. Enumerable.Range(0, count).Select(i => usable[(int)((long)i * usable.Count / count)][..promptTokens])];
+        return [.. Enumerable.Range(0, count).Select(i => usable[(int)((long)i * usable.Count / count)])];
     }
 }

@@ -20,7 +20,7 @@ public sealed class ExactnessCase
     private static readonly double[] s_topP = [1, 1, 0.3, 0.6, 0.9, 0.95];
     private readonly RandomStream _random;
     private readonly IBackend _backend;
-    private WatchedDrafter? _watched;
+    private IWatched? _watched;
 
     /// <summary>Draws the case of a seed and decodes it one token at a time.</summary>
     /// <param name="backend">Where its models live.</param>
@@ -82,9 +82,10 @@ public sealed class ExactnessCase
     /// <param name="allSlots">True to use all slots in every round; false: lengths of a kind that the seed chooses.</param>
     public IDecoder ErrorCorrected(IDrafter drafter, bool allSlots = false)
     {
-        _watched = new WatchedDrafter(drafter);
+        var watched = new WatchedDrafter(drafter);
+        _watched = watched;
         return new ErrorCorrectedDecoding(
-            Model, _watched, Law, Rule, Slots, ExactFirst,
+            Model, watched, Law, Rule, Slots, ExactFirst,
             allSlots ? null : Length(new RandomStream(Seed, "length")));
     }
 
@@ -94,23 +95,25 @@ public sealed class ExactnessCase
     /// <param name="own">The adapter of a 'self:' rule.</param>
     public IDecoder Verified(IDrafter drafter, VerificationRule rule, SlotModel? own = null)
     {
-        _watched = new WatchedDrafter(drafter);
-        return new DraftAndVerify(Model, _watched, rule, Law, Rule, Slots, Seed, own);
+        var watched = new WatchedDrafter(drafter);
+        _watched = watched;
+        return new DraftAndVerify(Model, watched, rule, Law, Rule, Slots, Seed, own);
     }
 
     /// <summary>Draft lengths: all slots, lengths at random in every round, or what pays under made-up costs.</summary>
     private IDraftLength? Length(RandomStream random)
     {
-        CallCosts Costs() => new([.. from rows in (int[])[1, 2, 4, 16] from context in (int[])[0, 40]
-            select new CallCost(rows, context, 0.1 + random.NextDouble() * rows)]);
         return random.NextInt(4) switch
         {
             0 => new ErraticLength(random),
-            1 => new PayingLength(Costs(), Costs(), Slots),
-            2 => new PayingLength(Costs(), Costs(), Slots, firstIsExact: false),
+            1 => new PayingLength(Costs(random), Costs(random), Slots),
+            2 => new PayingLength(Costs(random), Costs(random), Slots, firstIsExact: false),
             _ => null,
         };
     }
+
+    private static CallCosts Costs(RandomStream random) => new([.. from rows in (int[])[1, 2, 4, 16] from context in (int[])[0, 40]
+        select new CallCost(rows, context, 0.1 + random.NextDouble() * rows)]);
 
     /// <summary>A drafter of a kind, its random choices and weights from the seed.</summary>
     /// <param name="kind">What it does.</param>
@@ -133,6 +136,38 @@ public sealed class ExactnessCase
         }
     }
 
+    /// <summary>A drafter of a flow head with random weights, or a copula, on random slots that see no u.</summary>
+    public FlowDrafter Flow()
+    {
+        var random = new RandomStream(Seed, "flow head");
+        var lora = new GatedLora(_backend, Model.Config, 2, 1.5, random.NextBits());
+        foreach (var weight in lora.Parameters)
+        {
+            Initialise.Gaussian(weight, random, 0.3);
+        }
+
+        var reading = random.NextInt(2) == 0 ? SlotReading.Categorical : SlotReading.OneHot;
+        var ptp = new SlotModel(
+            Model, random.NextInt(4) == 0 ? null : lora, new ConstantEmbedding(), Slots, Law, Rule, random.NextBits(), SlotStart.LastToken, reading);
+        Initialise.Gaussian(ptp.Table, random, 1);
+        if (Rule is InverseCdf && random.NextInt(3) == 0)
+        {
+            var copula = new CopulaHead(Model, Slots, Law, Rule);
+            Initialise.Gaussian(copula.Weights, random, 1);
+            return new FlowDrafter(ptp, copula);
+        }
+
+        var size = new FlowHeadSize(
+            1 + random.NextInt(3), 1 + random.NextInt(3), 1 + random.NextInt(12), random.NextInt(2) * (1 + random.NextInt(4)));
+        var head = new FlowHead(Model, size, Law, random.NextBits());
+        foreach (var parameter in head.Parameters)
+        {
+            Initialise.Gaussian(parameter, random, Math.Pow(10, random.NextInt(8) == 0 ? 25 : 0));
+        }
+
+        return new FlowDrafter(ptp, head) { PickSoftness = random.NextInt(2) * random.NextDouble() };
+    }
+
     /// <summary>Draft trees of a random adapter, or scripted ones that hold right and wrong continuations at random.</summary>
     /// <param name="scripted">True for scripted trees.</param>
     public IDecoder Tree(bool scripted)
@@ -142,6 +177,21 @@ public sealed class ExactnessCase
             ? new ScriptedTreeDrafter(this, random)
             : new CategoricalTreeDrafter(Slotted(DrafterKind.Categorical));
         return new TreeDecoding(Model, drafter, Law, Rule, 1 + random.NextInt(24));
+    }
+
+    /// <summary>A drafter of trees under a rule, watched; all nodes, or as many as pay by a made-up clock.</summary>
+    /// <param name="drafter">Any drafter of trees.</param>
+    /// <param name="rule">Any rule; null = exact.</param>
+    /// <param name="law">Another law than the case's, or null.</param>
+    public TreeDecoding Speculative(ITreeDrafter drafter, VerificationRule? rule = null, SamplingOptions? law = null)
+    {
+        var random = new RandomStream(Seed, "speculative");
+        var watched = new WatchedTree(drafter);
+        _watched = watched;
+        var (nodes, now) = (2 + random.NextInt(60), 0.0);
+        return new TreeDecoding(
+            Model, watched, law ?? Law, Rule, nodes, rule, Seed,
+            random.NextInt(2) == 0 ? null : new PayingNodes(Costs(random), nodes, () => now += random.NextDouble()));
     }
 
     /// <summary>Verification and drafting in one call, with a random adapter and budget, fixed or by (made-up) costs.</summary>

@@ -1,4 +1,4 @@
-// Many generated cases of "same u, same tokens", every drafter in turn; what `ptp soak` and the tests run.
+// Many generated cases of "same u, same tokens", every drafter in turn, PTP's own or the family's; what `ptp soak` and the tests run.
 // Source: PTP section 5.1. Case i of a run is a function of seed + i, so one failing line is enough to replay it.
 // Refuses: a negative count. Not here: timing.
 
@@ -14,7 +14,7 @@ namespace Ptp.Reference.Commands;
 /// <param name="Failures">One line per failure: the case, its seed, the difference.</param>
 public sealed record SoakReport(int Cases, long Tokens, IReadOnlyList<string> Failures);
 
-/// <summary>The exactness of error-corrected decoding, by generated cases.</summary>
+/// <summary>The exactness of path-exact decoding, by generated cases.</summary>
 public static class ExactnessSoak
 {
     private const int MostFailures = 20;
@@ -23,9 +23,10 @@ public static class ExactnessSoak
     /// <param name="seed">Seed of the first case; case i has seed + i.</param>
     /// <param name="cases">How many.</param>
     /// <param name="progress">Told how many are done, from any thread.</param>
+    /// <param name="family">True for the systems that PTP is compared with: training-free drafters, small models and heads.</param>
     /// <param name="cancellation">Stops between cases; the report counts what was done.</param>
     public static SoakReport Run(
-        ulong seed, int cases, Action<int>? progress = null, CancellationToken cancellation = default)
+        ulong seed, int cases, Action<int>? progress = null, bool family = false, CancellationToken cancellation = default)
     {
         Guard.Require(cases >= 0, "Soak the decoders", $"{cases} cases", "0 or more", "Give a positive count.");
         // One thread per case; every sixteenth case shares a pool with others, which must change nothing either.
@@ -42,10 +43,10 @@ public static class ExactnessSoak
             }
 
             var drawn = new ExactnessCase(i % 16 == 15 ? pooled : alone, seed + (ulong)i);
-            var kind = KindOf(drawn.Seed);
-            if (drawn.Difference(drawn.ErrorCorrected(drawn.Drafter(kind))) is { } difference)
+            var (name, decoder) = family ? FamilyCase.Any(drawn) : ($"{KindOf(drawn.Seed)}", drawn.ErrorCorrected(drawn.Drafter(KindOf(drawn.Seed))));
+            if (drawn.Difference(decoder) is { } difference)
             {
-                failures.Add($"{kind}, {drawn}: {difference}");
+                failures.Add($"{name}, {drawn}: {difference}");
             }
 
             Interlocked.Add(ref tokens, drawn.Expected.Tokens.Length);

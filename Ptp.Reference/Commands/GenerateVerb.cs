@@ -70,7 +70,7 @@ internal sealed class GenerateVerb : Verb
         var decoding = _decoding.Load(call, backend);
         var prompt = call.Get(_prompt) ?? "";
         prompt = prompt == "-" ? call.Out.Host.In.ReadToEnd() : prompt;
-        var name = call.Get(_decoder) ?? (decoding.Adapter is null ? "ar" : "ptp");
+        var name = call.Get(_decoder) ?? (decoding.Drafts ? "ptp" : "ar");
         Guard.Require(name is "pqd" or "tree" || call.Get(_budget) == 0, "Read --budget", $"a budget for --decoder {name}",
             "--decoder pqd or tree", "Add --decoder pqd, or leave --budget out.");
         PayingLength? length = null;

@@ -1,6 +1,6 @@
-// What a command says: results to standard output, notes to standard error, or one JSON object instead of the results.
+// What a command says: results to standard output, notes to standard error, or JSON instead of the results.
 // Colour only where a terminal shows it and NO_COLOR is unset. Numbers are written the same in every culture.
-// Refuses: results in two forms at once; with --json nothing but the object reaches standard output.
+// Refuses: results in two forms at once; with --json nothing but the JSON reaches standard output.
 
 using System.Text.Encodings.Web;
 using System.Text.Json;
@@ -36,7 +36,7 @@ internal sealed class Output
 
     public CliHost Host { get; }
 
-    /// <summary>True if the result is one JSON object.</summary>
+    /// <summary>True if the result is JSON.</summary>
     public bool Json { get; }
 
     /// <summary>True if text may be coloured.</summary>
@@ -73,8 +73,8 @@ internal sealed class Output
     /// <summary>A line for the person who looks on; never part of the result.</summary>
     public void Note(string text) => Host.Error.WriteLine(text);
 
-    /// <summary>The result as JSON; does nothing without --json.</summary>
-    public void Result(JsonObject result)
+    /// <summary>The result as JSON, an object or an array of objects; does nothing without --json.</summary>
+    public void Result(JsonNode result)
     {
         if (Json)
         {
@@ -82,8 +82,8 @@ internal sealed class Output
         }
     }
 
-    /// <summary>A JSON object on one line.</summary>
-    public static string Text(JsonObject json) => json.ToJsonString(Relaxed);
+    /// <summary>JSON on one line.</summary>
+    public static string Text(JsonNode json) => json.ToJsonString(Relaxed);
 
     /// <summary>A plain JSON number; null where there is none.</summary>
     public static JsonNode? Number(double value) => double.IsFinite(value) ? JsonValue.Create(value) : null;

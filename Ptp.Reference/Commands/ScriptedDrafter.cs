@@ -2,6 +2,7 @@
 // Source: losslessness must hold for any student, so these are as bad (or as good) as a student can be.
 // Refuses: nothing. Not here: drafters that compute anything; those are in Ptp.Core.Paper.
 
+using System.Numerics.Tensors;
 using Ptp.Core.Decoding;
 using Ptp.Core.Paper;
 
@@ -92,19 +93,29 @@ public sealed class ScriptedDrafter(ExactnessCase owner, DrafterKind kind, Rando
     private int End(long g) => owner.Limits.EndTokens.Count > 0 ? owner.Limits.EndTokens[0] : Other(g);
 }
 
-/// <summary>Passes drafts on and notes when the cache is not what it must be between rounds.</summary>
+/// <summary>Notes when the cache is not what it must be between rounds.</summary>
+internal interface IWatched
+{
+    /// <summary>Null while the cache holds all committed tokens but the last; to be asked between rounds.</summary>
+    string? Fault { get; }
+
+    /// <summary>What is wrong with a session between rounds, or null.</summary>
+    static string? FaultOf(ModelSession? session) => session is null || session.Cache.Length == session.Tokens.Count - 1
+        ? null
+        : $"the cache holds {session.Cache.Length} entries behind {session.Tokens.Count} tokens";
+}
+
+/// <summary>Passes drafts on.</summary>
 /// <param name="inner">The drafter that drafts.</param>
-public sealed class WatchedDrafter(IDrafter inner) : IDrafter
+public sealed class WatchedDrafter(IDrafter inner) : IDrafter, IWatched
 {
     private ModelSession? _session;
 
     /// <inheritdoc/>
     public int Slots => inner.Slots;
 
-    /// <summary>Null while the cache holds all committed tokens but the last; to be asked between rounds.</summary>
-    public string? Fault => _session is null || _session.Cache.Length == _session.Tokens.Count - 1
-        ? null
-        : $"the cache holds {_session.Cache.Length} entries behind {_session.Tokens.Count} tokens";
+    /// <inheritdoc/>
+    public string? Fault => IWatched.FaultOf(_session);
 
     /// <inheritdoc/>
     public void Start(IReadOnlyList<int> prompt)
@@ -119,4 +130,43 @@ public sealed class WatchedDrafter(IDrafter inner) : IDrafter
         _session = session;
         return Fault is { } fault ? throw new ArgumentException(fault) : inner.Propose(session, u, g, count);
     }
+}
+
+/// <summary>Passes trees on, and refuses those that exceed what was asked for.</summary>
+/// <param name="inner">The drafter that drafts.</param>
+internal sealed class WatchedTree(ITreeDrafter inner) : ITreeDrafter, IWatched
+{
+    private ModelSession? _session;
+
+    /// <inheritdoc/>
+    public int Slots => inner.Slots;
+
+    /// <inheritdoc/>
+    public string? Fault => IWatched.FaultOf(_session);
+
+    /// <inheritdoc/>
+    public void Start(IReadOnlyList<int> prompt)
+    {
+        _session = null;
+        inner.Start(prompt);
+    }
+
+    /// <inheritdoc/>
+    public DraftTree Propose(ModelSession session, Auxiliaries u, long g, int nodes, int depth)
+    {
+        _session = session;
+        if (Fault is { } fault)
+        {
+            throw new ArgumentException(fault);
+        }
+
+        var tree = inner.Propose(session, u, g, nodes, depth);
+        var longest = TensorPrimitives.Max(tree.Depths) + (tree.RootIsCommitted ? 0 : 1);
+        return tree.Count <= nodes && longest <= depth
+            ? tree
+            : throw new ArgumentException($"a tree of {tree.Count} nodes and paths of {longest}, where {nodes} and {depth} fit");
+    }
+
+    /// <inheritdoc/>
+    public void Observe(ModelSession session, DraftTree tree, IReadOnlyList<int> path) => inner.Observe(session, tree, path);
 }

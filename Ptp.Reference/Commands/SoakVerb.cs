@@ -14,6 +14,9 @@ internal sealed class SoakVerb : Verb
     private readonly Option<int> _cases = Values.Whole("--cases", "Cases to run.", 10_000, 1);
     private readonly Option<ulong> _seed = Values.Seed("Seed of the first case; a failing case names its own.", 1);
 
+    private readonly Option<bool> _family = Values.Switch(
+        "--family", "The systems that PTP is compared with, in turn: training-free drafters, small models, heads of any weights.");
+
     public SoakVerb()
         : base(
             "soak",
@@ -21,10 +24,12 @@ internal sealed class SoakVerb : Verb
             + "and top-p. Every token and the reason to stop must equal plain decoding's. All cores are used.",
             "ptp soak                                # 10,000 cases",
             "ptp soak --cases 100000 --seed 7",
+            "ptp soak --cases 100000 --family        # every other system under the same contract",
             "ptp soak --cases 1 --seed 12345         # replay one case")
     {
         Add(_cases);
         Add(_seed);
+        Add(_family);
     }
 
     /// <inheritdoc/>
@@ -41,7 +46,7 @@ internal sealed class SoakVerb : Verb
                     bar.Report(done, cases, Invariant($"{done} of {cases} cases"));
                 }
             },
-            call.Cancellation);
+            call.Get(_family), call.Cancellation);
         bar.Dispose();
         foreach (var failure in report.Failures)
         {

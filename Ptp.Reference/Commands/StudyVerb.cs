@@ -24,6 +24,7 @@ internal sealed class StudyVerb : Verb
         ["draft-size"] = DraftSizeStudy.Run,
         ["incompatible"] = IncompatibleStudy.Run,
         ["pqd"] = BranchStudy.Run,
+        ["flow-head"] = FlowHeadStudy.Run,
         ["verification"] = VerificationStudy.Run,
     };
 

@@ -14,7 +14,7 @@ internal sealed class CommonOptions
 {
     public Option<bool> Json { get; } = new("--json")
     {
-        Description = "Write one JSON object to standard output instead of text. Progress and notes stay on standard error.",
+        Description = "Write one JSON value to standard output instead of text. Progress and notes stay on standard error.",
         Recursive = true,
     };
 

@@ -3,6 +3,7 @@
 // Refuses: to mix the models of two efforts in one folder.
 
 using Ptp.Core;
+using Ptp.Core.Autograd;
 using Ptp.Core.Formats;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
@@ -86,6 +87,26 @@ internal sealed class StudySpace
         Take(name, steps, trainer(ptp));
         PtpAdapter.Save(folder, ptp, Fingerprint, name, steps, StoredType.F32);
         return ptp;
+    }
+
+    /// <summary>Parameters of any module that are trained once and then loaded.</summary>
+    /// <param name="name">Its file.</param>
+    /// <param name="parameters">What is trained.</param>
+    /// <param name="steps">Steps.</param>
+    /// <param name="trainer">Makes what takes the steps.</param>
+    public void Module(string name, IEnumerable<Parameter> parameters, int steps, Func<Func<StepReport>> trainer)
+    {
+        var file = Path.Combine(Folder, name + ".safetensors");
+        if (File.Exists(file))
+        {
+            using var stored = SafetensorsFile.Open(file);
+            ModelCheckpoint.Restore(
+                parameters, stored.Names.ToDictionary(n => n, n => new StoredTensor(n, [.. stored.ShapeOf(n)], stored.Read(n))), "Go on with " + file);
+            return;
+        }
+
+        Take(name, steps, trainer());
+        Safetensors.Write(file, parameters.Select(ModelCheckpoint.Stored), StoredType.F32);
     }
 
     /// <summary>Writes NAME.md and NAME.svg.</summary>

@@ -40,6 +40,24 @@ internal static class TripDrafts
         return right;
     }
 
+    /// <summary>The same for any drafter of the base's law, whose first token is replaced by the base's own.</summary>
+    public static int[] Correct(StudySpace space, Transformer teacher, PickRule rule, IDrafter drafter, int contexts)
+    {
+        var right = new int[contexts];
+        var plain = new Autoregressive(teacher, TripModels.Law, rule);
+        var session = new ModelSession(teacher, TripModels.Law, rule);
+        for (var i = 0; i < contexts; i++)
+        {
+            space.Cancellation.ThrowIfCancellationRequested();
+            var prompt = Context(plain, rule, i);
+            var u = Auxiliaries.FromSeed(800_000 + (ulong)i, rule.NumbersPerToken(TripLanguage.Vocabulary));
+            var truth = plain.Decode(prompt, u, new DecodeLimits(drafter.Slots, [])).Tokens;
+            right[i] = 1 + Drafted(drafter, session, prompt, u).Skip(1).Zip(truth.Skip(1)).TakeWhile(t => t.First == t.Second).Count();
+        }
+
+        return right;
+    }
+
     /// <summary>Mean correct tokens of a draft of N.</summary>
     public static double Mean(int[] correct, int horizon) => correct.Average(c => (double)Math.Min(c, horizon));
 

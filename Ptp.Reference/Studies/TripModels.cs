@@ -3,6 +3,7 @@
 // Refuses: nothing; sizes are fixed so that studies compare.
 
 using Ptp.Core.Decoding;
+using Ptp.Core.Heads;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Training;
@@ -20,7 +21,9 @@ internal sealed class TripModels(StudySpace space)
 
     private const int BaseSteps = 6000;
     private const int SlotSteps = 6000;
+    private const int CopulaSteps = 600;
     private const int Texts = 20_000;
+    private static readonly Auxiliaries s_noU = Auxiliaries.FromSeed(0); // of texts that no numbers wrote
     private IReadOnlyList<Completion>? _completions;
     private Transformer? _base;
 
@@ -56,6 +59,32 @@ internal sealed class TripModels(StudySpace space)
         return space.Slots(name, Base, () => Make(Copy(Base), reading, embedding), space.Steps(SlotSteps), ptp => new Distillation(
             ptp, Completions(), new DistillationOptions { ContextTokens = 512, SlotRows = 768, Loss = DistillationLoss.CrossEntropy },
             new AdamWOptions { WeightDecay = 0.01 }, Rate(SlotSteps)).Step);
+    }
+
+    /// <summary>A flow head on independent slots.</summary>
+    /// <param name="name">Its file.</param>
+    /// <param name="slots">Slots that see no u.</param>
+    /// <param name="size">Sizes.</param>
+    /// <param name="source">What teaches.</param>
+    public FlowHead Flow(string name, SlotModel slots, FlowHeadSize size, FlowHeadSource source)
+    {
+        var head = new FlowHead(slots.Network, size, Law, 1);
+        space.Module(name, head.Parameters, space.Steps(SlotSteps), () => new FlowHeadTraining(
+            slots, head, source == FlowHeadSource.Distillation ? Completions()
+                : [.. Trips(Texts, "training trips").Select(t => new Completion(t, 1, s_noU))], source, new DistillationOptions { ContextTokens = 512, SlotRows = 768 }, new AdamWOptions { WeightDecay = 0.01 }, Rate(SlotSteps)).Step);
+        return head;
+    }
+
+    /// <summary>A Gaussian copula on independent slots.</summary>
+    /// <param name="slots">Slots that see no u.</param>
+    public CopulaHead Copula(SlotModel slots)
+    {
+        var head = new CopulaHead(slots.Network, slots.Slots, Law, slots.Rule);
+        var steps = space.Steps(CopulaSteps);
+        space.Module("flow-copula", [head.Weights], steps, () => new CopulaTraining(
+            slots, head, Completions(), new DistillationOptions { ContextTokens = 512, SlotRows = 768 }, new AdamWOptions { WeightDecay = 0 },
+            new LearningRate { Peak = 0.02, WarmUp = 20, Steps = steps, FinalFraction = 0.03 }).Step);
+        return head;
     }
 
     /// <summary>An O-PTP adapter on the base itself, for drafts of the base's own size.</summary>

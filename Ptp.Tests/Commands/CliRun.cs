@@ -26,7 +26,7 @@ internal sealed record CliRun(int Code, string Out, string Error)
         Assert.DoesNotContain("   at ", run.Error, StringComparison.Ordinal);
         if (args.Contains("--json") && run.Code is 0 or 2)
         {
-            Assert.Equal(JsonValueKind.Object, run.Json.ValueKind);
+            Assert.Equal(run.Code == 0 && args[0] == "compare" ? JsonValueKind.Array : JsonValueKind.Object, run.Json.ValueKind);
         }
 
         return run;

@@ -11,6 +11,7 @@ using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Text;
 using Ptp.Core.Training;
+using Ptp.Reference.Commands;
 using Xunit;
 
 namespace Ptp.Tests.Commands;
@@ -44,6 +45,13 @@ public sealed class TinyModels : IDisposable
             model, lora, new FixedPointEmbedding(), 6, law, InverseCdf.Instance, 5, SlotStart.LastToken, SlotReading.Categorical, sampler), fingerprint);
         var student = new Transformer(backend, config with { HiddenSize = 8, HeadSize = 0 }, 6);
         Save(Student, new SlotModel(student, null, new BinaryFloatEmbedding(), 5, law, InverseCdf.Instance, 6), fingerprint);
+        foreach (var name in DraftHeads.Names)
+        {
+            var head = HeadCase.Head(name, model, new RandomStream(8, name), deviation: 0.4);
+            head.Accuracy = [.. Enumerable.Range(0, head.Slots).Select(_ => (double[])[0.5, 0.3])];
+            HeadFolder.Save(Path.Combine(Heads, name), head, name, fingerprint, "base", 0, StoredType.F32);
+        }
+
         WriteCorpus();
     }
 
@@ -62,6 +70,9 @@ public sealed class TinyModels : IDisposable
     public string Categorical => At("cptp");
 
     public string Student => At("student");
+
+    /// <summary>A random head of every architecture.</summary>
+    public string Heads => At("heads");
 
     public string Corpus => At("corpus");
 

@@ -17,9 +17,11 @@ public abstract class DecoderContract : IDisposable
     /// <summary>The decoder under test, for one case.</summary>
     protected abstract IDecoder Decoder(ExactnessCase drawn);
 
-    // 110 cases, ten decoders: 1,100 comparisons.
+    /// <summary>Cases of the first property; 45 more serve the others.</summary>
+    protected virtual int CasesOfEquality => 110;
+
     [Fact]
-    public void Same_u_same_tokens_same_stop() => Cases.RunSeeds(110, seed =>
+    public void Same_u_same_tokens_same_stop() => Cases.RunSeeds(CasesOfEquality, seed =>
     {
         var drawn = new ExactnessCase(_backend, (ulong)seed);
         Holds(drawn, drawn.Difference(Decoder(drawn)));

@@ -158,6 +158,67 @@ public sealed class DiscreteFlowTests
         Assert.True(independent > 0.03, $"independence errs by {independent} only"); // the control: without S the joint is missed
     });
 
+    [Fact]
+    public void Surjections_are_undone_and_their_bounds_hold() => Cases.RunSeeds(200, seed =>
+    {
+        var random = new RandomStream((ulong)seed, "surjections");
+        var x = random.NextInt(2001) - 1000;
+        Assert.Equal(x, Surjections.Quantise(Surjections.Dequantise(x, random.NextDouble())));
+        Assert.Equal(x, Surjections.Quantise(Surjections.Dequantise(x, Math.BitDecrement(1.0))));
+
+        // Pick: u falls back on its token, and the bound -log q is log P itself.
+        var law = Laws.Generate(seed);
+        var token = random.NextInt(law.Length);
+        if (Surjections.FromPick(token, law, random.NextDouble()) is { } found)
+        {
+            Assert.Equal(token, Pick.Token(found.U, law));
+            Assert.Equal(Cell.Of(token, law).Width, Math.Exp(-found.LogQ), 1e-12);
+        }
+
+        // Argmax: the place is kept; the determinant is that of central differences.
+        double[] e = [.. Enumerable.Range(0, 2 + random.NextInt(5)).Select(_ => 2 * random.NextGaussian())];
+        var (place, v) = (random.NextInt(e.Length), new double[e.Length]);
+        var claimed = Surjections.FromArgmax(place, e, v);
+        Assert.Equal(place, Surjections.Argmax(v));
+        double[,] jacobian = new double[e.Length, e.Length];
+        for (var j = 0; j < e.Length; j++)
+        {
+            double[] above = [.. e], below = [.. e], up = new double[e.Length], down = new double[e.Length];
+            (above[j], below[j]) = (e[j] + 1e-6, e[j] - 1e-6);
+            Surjections.FromArgmax(place, above, up);
+            Surjections.FromArgmax(place, below, down);
+            for (var i = 0; i < e.Length; i++)
+            {
+                jacobian[i, j] = (up[i] - down[i]) / 2e-6;
+            }
+        }
+
+        var measured = FreeFormDensity.LogDeterminant(jacobian);
+        Assert.True(Math.Abs(claimed - measured) <= 1e-6 * (1 + Math.Abs(measured)), $"{claimed}, by differences {measured}");
+        Assert.True(Math.Abs(0.9 * claimed - measured) > 1e-6 * (1 + Math.Abs(measured)), "control");
+    });
+
+    // Noise normal and numbers normal: E_q[p(v) / q(v | x)] = P(argmax = x) = 1/3, and the bound lies below its log.
+    [Fact]
+    public void The_stochastic_inverse_of_an_argmax_weighs_its_region()
+    {
+        var (random, weights) = (new RandomStream(4, "argmax"), new List<double>());
+        var v = new double[3];
+        for (var i = 0; i < 40_000; i++)
+        {
+            double[] e = [random.NextGaussian(), random.NextGaussian(), random.NextGaussian()];
+            var log = Surjections.FromArgmax(1, e, v);
+            weights.Add(v.Sum(Normal.LogDensity) - e.Sum(Normal.LogDensity) + log);
+        }
+
+        double[] ratios = [.. weights.Select(Math.Exp)];
+        var (mean, deviation) = (ratios.Average(), 0.0);
+        deviation = Math.Sqrt(ratios.Sum(r => (r - mean) * (r - mean))) / ratios.Length;
+        Assert.True(Math.Abs(mean - 1.0 / 3) <= 6.2 * deviation, $"{mean} +- {deviation}");
+        Assert.True(weights.Average() < Math.Log(1.0 / 3) - 0.01, $"bound {weights.Average()}"); // argmax pays a gap, Pick does not
+        Assert.Throws<PtpException>(() => Surjections.FromArgmax(3, v, v));
+    }
+
     /// <summary>Counts on an even grid of u differ from N times a law of one interval per token by one at most.</summary>
     private static void IsTheLawOf(MonotoneMap map, double[] parameters, float[] marginal, double[] law)
     {

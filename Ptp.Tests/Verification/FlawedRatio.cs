@@ -3,6 +3,7 @@
 // Not here: what the flaws lead to (Ptp.Reference.Oracle.ScalarRatio).
 
 using Ptp.Core.Decoding.Verification;
+using Ptp.Core.Paper;
 
 namespace Ptp.Tests.Verification;
 
@@ -14,10 +15,15 @@ internal sealed class FlawedRatio(double confidence, bool sharesU, bool normalis
 {
     public override string Name => "flawed ratio";
 
-    public override bool Accepts(in Trial trial) => trial.Random.NextDouble() < trial.Law[trial.Token] / confidence;
+    public override bool Accepts(in Trial trial) => trial.Dice.Coin(trial.Law[trial.Token] / confidence);
 
     public override int Replacement(in Trial trial)
     {
+        if (trial.Token < 0)
+        {
+            return trial.Picked; // the fourth: a bonus token that u picks
+        }
+
         var others = (1 - confidence) / (trial.Law.Length - 1);
         var rest = new double[trial.Law.Length];
         for (var token = 0; token < rest.Length; token++)
@@ -25,16 +31,11 @@ internal sealed class FlawedRatio(double confidence, bool sharesU, bool normalis
             rest[token] = Math.Max(0, trial.Law[token] - (token == trial.Token ? confidence : others));
         }
 
-        var place = (sharesU ? trial.U : trial.Random.NextDouble()) * (normalises ? rest.Sum() : 1);
-        for (var token = 0; token < rest.Length - 1; token++)
+        if (!normalises)
         {
-            place -= rest[token];
-            if (place < 0)
-            {
-                return token;
-            }
+            rest[^1] = 1 - rest.SkipLast(1).Sum();
         }
 
-        return rest.Length - 1;
+        return sharesU ? Pick.Token(trial.U, [.. rest.Select(p => (float)(p / rest.Sum()))]) : trial.Dice.Draw(rest);
     }
 }

@@ -3,6 +3,7 @@
 // Not here: whole texts (DraftAndVerifyTests).
 
 using Ptp.Core;
+using Ptp.Core.Decoding;
 using Ptp.Core.Decoding.Verification;
 using Ptp.Core.Paper;
 using Ptp.Reference.Oracle;
@@ -105,13 +106,24 @@ public sealed class RatioRuleTests
     /// <summary>Committed tokens by id; the draft is Pick(u, law), a perfect drafter's, unless one is given.</summary>
     private static int[] Counts(VerificationRule rule, float[] law, ulong seed, int draws = Draws, int? draft = null)
     {
-        var (u, random) = (Auxiliaries.FromSeed(seed), new RandomStream(seed, "verification"));
+        var (u, dice) = (Auxiliaries.FromSeed(seed), Dice.From(new RandomStream(seed, "verification")));
+        var laws = new NodeLaws(law.Length);
         var counts = new int[law.Length];
         for (var g = 0; g < draws; g++)
         {
             var picked = Pick.Token(u.At(g, 0), law);
-            var trial = new Trial { Token = draft ?? picked, Law = law, Picked = picked, U = u.At(g, 0), Confidence = 1, Random = random };
-            counts[rule.Accepts(trial) ? trial.Token : rule.Replacement(trial)]++;
+            laws.Start(law, default);
+            var trial = new Trial
+            {
+                Token = draft ?? picked,
+                Law = law,
+                Picked = picked,
+                U = u.At(g, 0),
+                Confidence = 1,
+                Dice = dice,
+                Rest = laws.Rest,
+            };
+            counts[rule.Accepts(trial) || !laws.Refuse(trial.Token) ? trial.Token : rule.Replacement(trial)]++;
         }
 
         return counts;

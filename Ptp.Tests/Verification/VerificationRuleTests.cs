@@ -168,14 +168,14 @@ public sealed class VerificationRuleTests
     [Fact]
     public void First_k_counts_places_and_fractions()
     {
-        var random = new RandomStream(1, "places");
+        var dice = Dice.From(new RandomStream(1, "places"));
         var rule = VerificationRule.Parse("first:2.25");
         int Accepted(int place)
         {
             var accepted = 0;
             for (var i = 0; i < 4000; i++)
             {
-                accepted += rule.Accepts(new Trial { Token = 0, Place = place, Law = [1f], Picked = 0, Random = random }) ? 1 : 0;
+                accepted += rule.Accepts(new Trial { Token = 0, Place = place, Law = [1f], Picked = 0, Dice = dice }) ? 1 : 0;
             }
 
             return accepted;
@@ -208,6 +208,6 @@ public sealed class VerificationRuleTests
         Picked = Pick.Token(u, law),
         U = (float)u,
         Confidence = 0.5f,
-        Random = new RandomStream(1, "unused"),
+        Dice = Dice.From(new RandomStream(1, "unused")),
     });
 }

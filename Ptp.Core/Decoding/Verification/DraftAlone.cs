@@ -44,13 +44,14 @@ public sealed class DraftAlone : IDecoder
         IReadOnlyList<int> prompt, Auxiliaries u, DecodeLimits limits, Func<Commitment, bool>? committed = null,
         CancellationToken cancellation = default)
     {
-        var random = new RandomStream(_seed ^ (u.Seed ?? 0), "verification");
+        var dice = Dice.From(new RandomStream(_seed ^ (u.Seed ?? 0), "verification"));
+        _session.Dice = dice;
         return Rounds.Run(
-            _session, prompt, limits, () => _drafter.Start(prompt), output => Round(u, random, output, limits, committed), cancellation);
+            _session, prompt, limits, () => _drafter.Start(prompt), output => Round(u, dice, output, limits, committed), cancellation);
     }
 
     private StopReason? Round(
-        Auxiliaries u, RandomStream random, List<int> output, DecodeLimits limits, Func<Commitment, bool>? committed)
+        Auxiliaries u, Dice dice, List<int> output, DecodeLimits limits, Func<Commitment, bool>? committed)
     {
         var g = output.Count;
         if (!_drafter.RunsUncached && _session.Uncached.Length > 1)
@@ -80,7 +81,7 @@ public sealed class DraftAlone : IDecoder
             Law = default,
             Picked = -1,
             Confidence = draft.Confidences[stand],
-            Random = random,
+            Dice = dice,
         }))
         {
             stand++;

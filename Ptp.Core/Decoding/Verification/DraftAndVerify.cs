@@ -1,5 +1,5 @@
 // Draft with any drafter, verify with any rule, in two calls per round: d_r stands while the rule accepts it under Q_r; the first
-// refused one is replaced (by Pick(u_{g+r}, Q_r), or the rule's own draw), and a draft that stands whole earns Pick(u_{g+N}, Q_N).
+// refused one is replaced (by Pick(u_{g+r}, Q_r), or the rule's own draw), and a draft that stands whole earns one token more.
 // With the exact rule this is error-corrected decoding. Refuses: laws of its own without a gated adapter on the same base.
 
 using Ptp.Core.Model;
@@ -15,8 +15,7 @@ public sealed class DraftAndVerify : IDecoder
     private readonly IDrafter _drafter;
     private readonly VerificationRule _rule;
     private readonly SlotModel? _own;
-    private readonly LogitsTransform? _raw;
-    private readonly float[] _rawLaw;
+    private readonly NodeTest _test;
     private readonly ulong _seed;
     private readonly int _slots;
     private int[] _called = []; // the last committed token and the draft
@@ -42,8 +41,7 @@ public sealed class DraftAndVerify : IDecoder
         (_drafter, _rule, _seed, _own) = (drafter, rule, seed, rule.ReadsOwnLaw ? own : null);
         _slots = Math.Min(slots > 0 ? slots : drafter.Slots, drafter.Slots);
         _session = new ModelSession(model, law, pick);
-        _raw = rule.ReadsRawLaw ? new LogitsTransform(new SamplingOptions(), model.Config.VocabularySize) : null;
-        _rawLaw = rule.ReadsRawLaw ? new float[model.Config.VocabularySize] : [];
+        _test = new NodeTest(rule, _session);
     }
 
     /// <inheritdoc/>
@@ -55,13 +53,12 @@ public sealed class DraftAndVerify : IDecoder
         CancellationToken cancellation = default)
     {
         // Another name, another stream: it is independent of u although both may follow from one seed.
-        var random = new RandomStream(_seed ^ (u.Seed ?? 0), "verification");
+        _session.Dice = Dice.From(new RandomStream(_seed ^ (u.Seed ?? 0), "verification"));
         return Rounds.Run(
-            _session, prompt, limits, () => _drafter.Start(prompt), output => Round(u, random, output, limits, committed), cancellation);
+            _session, prompt, limits, () => _drafter.Start(prompt), output => Round(u, output, limits, committed), cancellation);
     }
 
-    private StopReason? Round(
-        Auxiliaries u, RandomStream random, List<int> output, DecodeLimits limits, Func<Commitment, bool>? committed)
+    private StopReason? Round(Auxiliaries u, List<int> output, DecodeLimits limits, Func<Commitment, bool>? committed)
     {
         var g = output.Count;
         // The last token of a round is the verifier's own, so a draft longer than what is left minus one is wasted.
@@ -83,28 +80,11 @@ public sealed class DraftAndVerify : IDecoder
         for (; ; correct++)
         {
             var row = correct - known;
-            var picked = _session.Pick(row, u, g + correct);
-            if (correct == tokens.Length)
+            var q = draft.Laws is { } laws && correct < laws.Length ? laws[correct] : null;
+            _test.Start(row, correct, _session.Pick(row, u, g + correct), u.At(g + correct, 0), q);
+            if (correct == tokens.Length || !_test.Accepts(tokens[correct], draft.Confidences[correct]))
             {
-                decided[correct] = picked;
-                break;
-            }
-
-            _raw?.ToLaw(_session.Logits(row), _rawLaw);
-            var trial = new Trial
-            {
-                Token = tokens[correct],
-                Place = correct,
-                Law = _session.Law(row),
-                RawLaw = _rawLaw,
-                Picked = picked,
-                U = u.At(g + correct, 0),
-                Confidence = draft.Confidences[correct],
-                Random = random,
-            };
-            if (!_rule.Accepts(trial))
-            {
-                decided[correct] = _rule.Replacement(trial);
+                decided[correct] = _test.Replacement();
                 break;
             }
 
@@ -130,7 +110,9 @@ public sealed class DraftAndVerify : IDecoder
             return 0;
         }
 
-        tokens[0] = _session.Pick(0, u, g); // its law came with the draft, so it need not be guessed
+        // Its law came with the draft, so it need not be guessed.
+        _test.Start(0, 0, _session.Pick(0, u, g), u.At(g, 0), default);
+        tokens[0] = _test.Replacement();
         _session.Verify(tokens);
         return 1;
     }

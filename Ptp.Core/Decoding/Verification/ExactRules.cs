@@ -1,8 +1,7 @@
-// The rules that keep a promise: x = Pick(u, p), x = argmax p, and the ratio test of a draft that is a point mass given u.
-//   ratio: accept x with probability p(x), else draw from p without x, renormalised.  Output: p(x) [y = x] + (1 - p(x)) p(y) / (1 - p(x))
-// Both draws of the ratio are fresh: with the u that made x, or with an unnormalised rest, the law is lost (docs/06-verification.md).
-
-using Ptp.Core.Paper;
+// The rules that keep a promise: x = Pick(u, p), x = argmax p, and the ratio test of speculative sampling.
+//   ratio: x ~ q stands with probability min(1, p(x) / q(x)), else draw from norm(max(0, p - q)); siblings in turn, see NodeLaws.
+// A draft that is deterministic given u is a point mass, q(x) = 1. All draws of the ratio are the dice's, the bonus token's too: with the
+// u that made x, or with an unnormalised rest, the law is lost (docs/06-verification.md). Refuses: nothing.
 
 namespace Ptp.Core.Decoding.Verification;
 
@@ -32,7 +31,7 @@ public sealed class ArgmaxRule : GreedyExactRule
     public override bool Accepts(in Trial trial) => TopKRule.Rank(trial.Token, trial.Law) == 0;
 }
 
-/// <summary>Speculative sampling for a drafter that is deterministic given u: q is a point mass, whatever its confidence.</summary>
+/// <summary>Speculative sampling (Leviathan et al. 2023, Chen et al. 2023); with siblings the recursive rejection of EAGLE.</summary>
 public sealed class RatioRule : LawExactRule
 {
     /// <summary>The rule; it has no state.</summary>
@@ -42,37 +41,15 @@ public sealed class RatioRule : LawExactRule
     public override string Name => "ratio";
 
     /// <inheritdoc/>
-    public override bool Accepts(in Trial trial) => AcceptsByRatio(trial, 1, 0);
+    public override bool ReadsRest => true;
 
     /// <inheritdoc/>
-    public override int Replacement(in Trial trial) => Residual(trial);
+    public override bool Accepts(in Trial trial) => trial.Dice.Coin(Ratio(trial));
 
-    /// <summary>True with probability min(1, kappa p(x) + omega).</summary>
-    internal static bool AcceptsByRatio(in Trial trial, double kappa, double omega) =>
-        trial.Random.NextDouble() < kappa * trial.Law[trial.Token] + omega
-        || PositiveRest(trial) <= 0; // rounding can leave p(x) below one with nothing else to draw
+    /// <inheritdoc/>
+    public override int Replacement(in Trial trial) => trial.Dice.Draw(trial.Rest);
 
-    /// <summary>A token of the law without x.</summary>
-    internal static int Residual(in Trial trial)
-    {
-        var scale = (float)(1 / PositiveRest(trial));
-        var rest = new float[trial.Law.Length];
-        for (var token = 0; token < rest.Length; token++)
-        {
-            rest[token] = token == trial.Token ? 0 : trial.Law[token] * scale;
-        }
-
-        return Pick.Token(trial.Random.NextDouble(), rest);
-    }
-
-    private static double PositiveRest(in Trial trial)
-    {
-        var rest = 0.0;
-        for (var token = 0; token < trial.Law.Length; token++)
-        {
-            rest += token == trial.Token ? 0 : trial.Law[token];
-        }
-
-        return rest;
-    }
+    /// <summary>p(x) / q(x), p and q without the siblings tried before.</summary>
+    internal static double Ratio(in Trial trial) =>
+        trial.Proposal.IsEmpty ? trial.Rest[trial.Token] : trial.Rest[trial.Token] / trial.Proposal[trial.Token];
 }

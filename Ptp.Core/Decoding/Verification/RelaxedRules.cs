@@ -6,7 +6,7 @@ using Ptp.Core.Paper;
 
 namespace Ptp.Core.Decoding.Verification;
 
-/// <summary>Accept with probability min(1, kappa p(x) + omega), else draw from p without x; <see cref="RatioRule"/> is 1, 0.</summary>
+/// <summary>Accept with probability min(1, kappa p(x) / q(x) + omega), else as <see cref="RatioRule"/>, which is 1, 0.</summary>
 public sealed class RelaxedRatioRule : VerificationRule
 {
     private readonly double _kappa;
@@ -26,10 +26,13 @@ public sealed class RelaxedRatioRule : VerificationRule
     public override string Name => $"ratio:{Guard.Text(_kappa)},{Guard.Text(_omega)}";
 
     /// <inheritdoc/>
-    public override bool Accepts(in Trial trial) => RatioRule.AcceptsByRatio(trial, _kappa, _omega);
+    public override bool ReadsRest => true;
 
     /// <inheritdoc/>
-    public override int Replacement(in Trial trial) => RatioRule.Residual(trial);
+    public override bool Accepts(in Trial trial) => trial.Dice.Coin(_kappa * RatioRule.Ratio(trial) + _omega);
+
+    /// <inheritdoc/>
+    public override int Replacement(in Trial trial) => trial.Dice.Draw(trial.Rest);
 }
 
 /// <summary>x is one of the K likeliest tokens.</summary>
@@ -226,7 +229,7 @@ public sealed class FirstRule : VerificationRule
 
     /// <inheritdoc/>
     public override bool Accepts(in Trial trial) =>
-        trial.Place + 1 <= _count || (trial.Place < _count && trial.Random.NextDouble() < _count - trial.Place);
+        trial.Place + 1 <= _count || (trial.Place < _count && trial.Dice.Coin(_count - trial.Place));
 }
 
 /// <summary>x stands if a rule says so or x = Pick(u, p); what replaces it is Pick(u, p). It refuses less than either alone.</summary>

@@ -1,8 +1,6 @@
 // What a verification rule gets to see of one draft token: the token, the verifier's law at its place, u's own choice.
 // Laws are views into the decoder's memory, so a trial lives as long as the question it asks.
-// Refuses: nothing. Fresh randomness comes from the decoder's own named stream, never from u.
-
-using Ptp.Core.Paper;
+// Refuses: nothing. Fresh randomness comes from the decoder's own dice, never from u.
 
 namespace Ptp.Core.Decoding.Verification;
 
@@ -30,6 +28,12 @@ public readonly ref struct Trial
     /// <summary>q(x), what the drafter gives its token.</summary>
     public float Confidence { get; init; }
 
-    /// <summary>Fresh randomness, independent of u and so of x.</summary>
-    public required RandomStream Random { get; init; }
+    /// <summary>What is left of p without the siblings refused before, [V], sum 1; empty unless the rule reads it.</summary>
+    public ReadOnlySpan<double> Rest { get; init; }
+
+    /// <summary>The law q that x was drawn from, without its earlier siblings, [V], sum 1; empty if x is a point mass.</summary>
+    public ReadOnlySpan<double> Proposal { get; init; }
+
+    /// <summary>Fresh randomness, independent of u.</summary>
+    public required Dice Dice { get; init; }
 }

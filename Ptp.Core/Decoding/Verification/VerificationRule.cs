@@ -49,6 +49,9 @@ public abstract class VerificationRule
     /// <summary>True if it reads <see cref="Trial.RawLaw"/>, which costs a softmax per token.</summary>
     public virtual bool ReadsRawLaw => false;
 
+    /// <summary>True if it reads <see cref="Trial.Rest"/> and <see cref="Trial.Proposal"/>.</summary>
+    public virtual bool ReadsRest => false;
+
     /// <summary>True if laws are to be the drafter's own instead of the base's.</summary>
     public virtual bool ReadsOwnLaw => false;
 
@@ -66,8 +69,8 @@ public abstract class VerificationRule
     /// <param name="trial">The token and its law.</param>
     public abstract bool Accepts(in Trial trial);
 
-    /// <summary>The token to commit instead of a refused one.</summary>
-    /// <param name="trial">What <see cref="Accepts"/> has just refused.</param>
+    /// <summary>The token to commit where no draft token stands: behind the last that did.</summary>
+    /// <param name="trial">What <see cref="Accepts"/> has just refused; token -1 if there was nothing to refuse.</param>
     public virtual int Replacement(in Trial trial) => trial.Picked;
 
     /// <summary>The rule of a name.</summary>
@@ -134,10 +137,10 @@ public abstract class VerificationRule
 /// <summary>At temperature 0 the text is plain decoding's.</summary>
 public abstract class GreedyExactRule : VerificationRule;
 
-/// <summary>The text has the law of plain decoding.</summary>
+/// <summary>The text has the law of plain decoding, as every decision is one of the dice.</summary>
 /// <remarks>
-/// For every drafter whose token g + l depends on u up to g + l, as all of ours do. A drafter that looks further ahead could let
-/// later u decide whether an earlier token stands, and the bonus token, which those u pick, would no longer be free.
+/// Whatever the drafter, unless the round starts from a tree whose root drafting has made known: that token is u's pick, and the
+/// tokens drafted for it in an earlier round must not have looked further ahead in u. No drafter here does.
 /// </remarks>
 public abstract class LawExactRule : GreedyExactRule;
 

@@ -43,6 +43,23 @@ public static class WarpedPick
         }
     }
 
+    /// <summary>
+    /// S itself where it has one knot per token: piecewise linear, from the edges of the cells of Q to those of P, so that
+    /// Pick(S(u), P) = Pick(u, Q): what a <see cref="FlowHead"/> does to u when it turns P into Q.
+    /// </summary>
+    /// <param name="u">A number in [0, 1).</param>
+    /// <param name="bent">Q, [V]; positive only where P is.</param>
+    /// <param name="marginal">P, [V].</param>
+    public static double Bend(double u, ReadOnlySpan<float> bent, ReadOnlySpan<float> marginal)
+    {
+        var token = Pick.Token(u, bent);
+        var (from, to) = (Cell.Of(token, bent), Cell.Of(token, marginal));
+        Guard.Require(to.Width > 0, "Bend u", $"a law that gives token {token} a probability of {bent[token]}",
+            "one that is positive only where the marginal is", "A monotone map cannot reach a cell without width.");
+        var place = to.Left + (u - from.Left) / from.Width * to.Width;
+        return Math.Clamp(place, to.Left, Math.BitDecrement(to.Right));
+    }
+
     private static void RequireUnit(MonotoneMap map) => Guard.Require(
         map.Kind is MonotoneKind.UnitSpline or MonotoneKind.UnitLinear, "Bend u", $"a map of kind {map.Kind}",
         "a map of [0, 1] that fixes its ends", "Take UnitSpline or UnitLinear.");

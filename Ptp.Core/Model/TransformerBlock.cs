@@ -1,0 +1,134 @@
+// One block of a LLaMA-style decoder: attention and gated MLP, each behind a norm and added to the stream.
+//   h = x + O attention(rope(Q n(x)), rope(K n(x)), V n(x));   x' = h + Down (silu(Gate n(h)) * Up n(h))
+// Draft heads reuse it: without the first norm (EAGLE-1), or with a second input to Q, K and V (EAGLE-3). Refuses: biases, dropout.
+
+using Ptp.Core.Autograd;
+using Ptp.Core.Paper;
+using Ptp.Core.Tensors;
+
+namespace Ptp.Core.Model;
+
+/// <summary>A block and its weights.</summary>
+public sealed class TransformerBlock
+{
+    private readonly TransformerConfig _config;
+    private readonly RopeTable _rope;
+    private readonly IBackend _backend;
+    private readonly Parameter[] _linears; // [7], order of BlockLinear
+    private readonly Parameter[] _second; // [3]: query, key, value of the second input; empty without one
+    private readonly Parameter? _attentionNorm;
+    private readonly Parameter _mlpNorm;
+
+    /// <summary>A block whose matrices are zero; gains are one.</summary>
+    /// <param name="backend">Where it lives.</param>
+    /// <param name="config">Sizes.</param>
+    /// <param name="rope">Cosines and sines of all positions.</param>
+    /// <param name="prefix">Begins the names of its parameters, such as "model.layers.0.".</param>
+    /// <param name="inputNorm">False to attend to the stream as it is.</param>
+    /// <param name="secondInput">True if queries, keys and values also read a second input [R, D].</param>
+    internal TransformerBlock(
+        IBackend backend, TransformerConfig config, RopeTable rope, string prefix, bool inputNorm = true, bool secondInput = false)
+    {
+        (_backend, _config, _rope) = (backend, config, rope);
+        _linears = [.. Enum.GetValues<BlockLinear>().Select(linear => Matrix(linear, ""))];
+        _second = secondInput ? [.. _linears.Take(3).Select((_, i) => Matrix((BlockLinear)i, "_second"))] : [];
+        _attentionNorm = inputNorm ? Gain("input_layernorm") : null;
+        _mlpNorm = Gain("post_attention_layernorm");
+
+        Parameter Matrix(BlockLinear linear, string suffix)
+        {
+            var (outputs, inputs) = Transformer.ShapeOf(config, linear);
+            return new Parameter(backend, $"{prefix}{Transformer.NameOf(linear)}{suffix}.weight", outputs, inputs);
+        }
+
+        Parameter Gain(string name)
+        {
+            var gain = new Parameter(backend, $"{prefix}{name}.weight", 1, config.HiddenSize, isVector: true);
+            Initialise.Constant(gain, 1f);
+            return gain;
+        }
+    }
+
+    /// <summary>Every parameter once, in the order of Hugging Face files.</summary>
+    public IEnumerable<Parameter> Parameters =>
+        [.. _linears, .. _second, .. _attentionNorm is null ? (Parameter[])[] : [_attentionNorm], _mlpNorm];
+
+    /// <summary>Its matrices alone.</summary>
+    public IEnumerable<Parameter> Matrices => [.. _linears, .. _second];
+
+    /// <summary>Gaussian matrices of deviation 0.02; the two that write to the stream shrink with depth (GPT-2, section 2.3).</summary>
+    /// <param name="random">Their stream.</param>
+    /// <param name="layers">Blocks of the whole network.</param>
+    public void Randomise(RandomStream random, int layers)
+    {
+        foreach (var matrix in _linears.Concat(_second))
+        {
+            var writes = matrix == _linears[(int)BlockLinear.Output] || matrix == _linears[(int)BlockLinear.Down];
+            Initialise.Gaussian(matrix, random, writes ? 0.02 / Math.Sqrt(2.0 * layers) : 0.02);
+        }
+    }
+
+    /// <summary>The stream behind the block, [R, D].</summary>
+    /// <param name="tape">The pass.</param>
+    /// <param name="x">The stream, [R, D].</param>
+    /// <param name="rows">Positions, visibility, cache.</param>
+    /// <param name="layer">Its layer of the cache and of <paramref name="lora"/>.</param>
+    /// <param name="lora">Added in gated rows, or null.</param>
+    /// <param name="second">The second input of queries, keys and values, [R, D], where the block has one.</param>
+    public Variable Run(Tape tape, Variable x, CallRows rows, int layer, GatedLora? lora = null, Variable? second = null)
+    {
+        var input = _attentionNorm is { } norm ? tape.RmsNorm(x, norm, _config.NormEpsilon) : x;
+        var h = tape.Add(x, Attend(tape, input, second, rows, layer, lora));
+        return tape.Add(h, Mlp(tape, tape.RmsNorm(h, _mlpNorm, _config.NormEpsilon), rows, layer, lora));
+    }
+
+    private Variable Attend(Tape tape, Variable x, Variable? second, CallRows rows, int layer, GatedLora? lora)
+    {
+        var q = Projected(tape, BlockLinear.Query, x, second, rows, layer, lora);
+        var k = Projected(tape, BlockLinear.Key, x, second, rows, layer, lora);
+        var v = Projected(tape, BlockLinear.Value, x, second, rows, layer, lora);
+        tape.Rope(q, _rope, rows.Positions);
+        tape.Rope(k, _rope, rows.Positions);
+        var cache = rows.Cache is null ? default : rows.Cache[layer];
+        var heads = new HeadShape(_config.Heads, _config.KeyValueHeads, _config.HeadSize);
+        var mixed = tape.Attention(q, k, v, cache, rows.Visibility, heads);
+        if (!rows.CacheSlots.IsEmpty)
+        {
+            _backend.Scatter(k.Value, rows.CacheSlots, cache.Keys!);
+            _backend.Scatter(v.Value, rows.CacheSlots, cache.Values!);
+        }
+
+        return Linear(tape, BlockLinear.Output, mixed, rows, layer, lora);
+    }
+
+    private Variable Projected(
+        Tape tape, BlockLinear linear, Variable x, Variable? second, CallRows rows, int layer, GatedLora? lora)
+    {
+        var y = Linear(tape, linear, x, rows, layer, lora);
+        if (second is not null)
+        {
+            tape.MatMul(second, _second[(int)linear], y, accumulate: true);
+        }
+
+        return y;
+    }
+
+    private Variable Mlp(Tape tape, Variable x, CallRows rows, int layer, GatedLora? lora)
+    {
+        var gate = Linear(tape, BlockLinear.Gate, x, rows, layer, lora);
+        var up = Linear(tape, BlockLinear.Up, x, rows, layer, lora);
+        return Linear(tape, BlockLinear.Down, tape.SwiGlu(gate, up), rows, layer, lora);
+    }
+
+    private Variable Linear(Tape tape, BlockLinear linear, Variable x, CallRows rows, int layer, GatedLora? lora)
+    {
+        var y = tape.MatMul(x, _linears[(int)linear]);
+        var gated = x.Value.Rows - rows.GateStart;
+        if (lora is not null && gated > 0)
+        {
+            lora.AddTo(tape, layer, linear, x.Slice(rows.GateStart, gated), y.Slice(rows.GateStart, gated));
+        }
+
+        return y;
+    }
+}

@@ -1,0 +1,127 @@
+// The register of the family: one line per system, a drafter with a verifier, and what the pair promises.
+// A promise of the path is checked on every text that is compared; a promise of the law by enumeration, on a language of three tokens.
+// Refuses: nothing; a system that the given adapter cannot serve is left out. A new system joins by a line here.
+
+using Ptp.Core.Decoding;
+using Ptp.Core.Decoding.Drafters;
+using Ptp.Core.Decoding.Verification;
+using Ptp.Core.Heads;
+using Ptp.Core.Paper;
+using Ptp.Core.Tensors;
+
+namespace Ptp.Reference.Commands;
+
+/// <summary>What systems are made from; all share model, law, u and text.</summary>
+/// <param name="Decoding">Model, law, and perhaps an adapter.</param>
+/// <param name="Nodes">Rows of a verifying call, at most.</param>
+/// <param name="Costs">What calls cost, if drafts shall be as large as pays; null = always as large as allowed.</param>
+/// <param name="Corpus">The suffix array of retrieval.</param>
+/// <param name="Automaton">The suffix automaton of the same text.</param>
+/// <param name="Heads">Trained heads of the model.</param>
+internal sealed record FamilyParts(
+    Decoding Decoding, int Nodes, CallCosts? Costs, SuffixArray Corpus, SuffixAutomaton Automaton, HeadShelf Heads)
+{
+    /// <summary>A decoder of trees.</summary>
+    public IDecoder Tree(ITreeDrafter drafter, VerificationRule? rule = null) => new TreeDecoding(
+        Decoding.Model.Model, drafter, Decoding.Law, Decoding.Rule, Nodes, rule, Decoding.Seed,
+        Costs is null ? null : new PayingNodes(Costs, Nodes));
+
+    /// <summary>The likeliest drafter of the adapter as one of trees; null without an adapter.</summary>
+    public ITreeDrafter? Ptp() => Decoding.Adapter switch
+    {
+        null => null,
+        { Reading: SlotReading.Categorical, SharesBase: true } adapter => new CategoricalTreeDrafter(adapter),
+        var adapter => new ChainTree(adapter.NewDrafter()),
+    };
+
+    /// <summary>Chains of a trained head; null without it.</summary>
+    public IDecoder? Chain(string head) => Heads.Find(head) is { } found ? Tree(new ChainTree(new HeadChainDrafter(found, Decoding.Rule))) : null;
+
+    /// <summary>Trees of a trained head in the shape that it was calibrated to; null without it.</summary>
+    public IDecoder? Static(string head, HeadProposals proposals = HeadProposals.SharedU, VerificationRule? rule = null) =>
+        Heads.Find(head) is { Accuracy: { } accuracy } found
+            ? Tree(new HeadTreeDrafter(found, Decoding.Rule, TreeShape.Best([.. accuracy], Nodes - 1), proposals: proposals), rule)
+            : null;
+
+    /// <summary>Trees of a trained head, grown from its own chances; null without it.</summary>
+    public IDecoder? Grown(string head, HeadProposals proposals = HeadProposals.SharedU, VerificationRule? rule = null) =>
+        Heads.Find(head) is { } found ? Tree(new HeadTreeDrafter(found, Decoding.Rule, beam: 6, proposals: proposals), rule) : null;
+
+    /// <summary>Table of likeliest successors.</summary>
+    public TokenRecycling Recycling() => new(Decoding.Model.Model.Config.VocabularySize);
+}
+
+/// <summary>A system.</summary>
+/// <param name="Name">What tables call it.</param>
+/// <param name="Guarantee">What it promises.</param>
+/// <param name="Make">Its decoder; null where the adapter does not serve.</param>
+/// <param name="Tiny">Its drafter for a language of three tokens, if it promises the law.</param>
+internal sealed record FamilySystem(
+    string Name, Guarantee Guarantee, Func<FamilyParts, IDecoder?> Make, Func<LawEnumeration, ITreeDrafter>? Tiny = null)
+{
+    private const string Typical = "entropy:0.3,0.09"; // Medusa's delta and epsilon
+    private const double Rounding = 1e-12;
+    private const int Languages = 4;
+
+    /// <summary>Plain decoding, which all are compared with.</summary>
+    public const string Plain = "autoregressive";
+
+    /// <summary>All systems, plain decoding first.</summary>
+    public static IReadOnlyList<FamilySystem> All { get; } =
+    [
+        new(Plain, Guarantee.Path, p => p.Decoding.Autoregressive()),
+        new("ptp", Guarantee.Path, p => p.Decoding.Adapter is null ? null : p.Decoding.ErrorCorrected()),
+        new("ptp tree", Guarantee.Path, p => p.Ptp() is CategoricalTreeDrafter tree ? p.Tree(tree) : null),
+        new("jacobi", Guarantee.Path, p => p.Tree(new JacobiDrafter())),
+        new("jacobi, greedy prefix", Guarantee.Greedy, p => p.Tree(new JacobiDrafter(), VerificationRule.Parse("argmax"))),
+        new("lookahead", Guarantee.Path, p => p.Tree(new LookaheadDrafter())),
+        new("prompt lookup", Guarantee.Path, p => p.Tree(new PromptLookup())),
+        new("token recycling", Guarantee.Path, p => p.Tree(p.Recycling())),
+        new("token recycling, ratio", Guarantee.Law, p => p.Tree(p.Recycling(), RatioRule.Instance),
+            _ => new TokenRecycling(LawEnumeration.V, 6)),
+        new("token recycling, typical", Guarantee.None, p => p.Tree(p.Recycling(), VerificationRule.Parse("entropy:0.3,0.09"))),
+        new("rest", Guarantee.Path, p => p.Tree(new RetrievalDrafter(p.Corpus))),
+        new("sam", Guarantee.Path, p => p.Tree(new AutomatonDrafter(p.Automaton))),
+        new("sam over token recycling", Guarantee.Path, p => p.Tree(new AutomatonDrafter(p.Automaton, p.Recycling()))),
+        new("sam over ptp", Guarantee.Path, p => p.Ptp() is { } ptp ? p.Tree(new AutomatonDrafter(p.Automaton, ptp)) : null),
+        new("gloeckle", Guarantee.Path, p => p.Chain(Gloeckle.Architecture)),
+        new("stern", Guarantee.Path, p => p.Chain(Stern.Architecture)),
+        new("stern, greedy prefix", Guarantee.Greedy, p => p.Heads.Find(Stern.Architecture) is { } head
+            ? p.Tree(new ChainTree(new HeadChainDrafter(head, p.Decoding.Rule, HeadProposals.Ranked)), VerificationRule.Parse("argmax")) : null),
+        new("medusa", Guarantee.Path, p => p.Static(Medusa.Architecture)),
+        new("medusa, typical", Guarantee.None, p => p.Static(Medusa.Architecture, HeadProposals.Ranked, VerificationRule.Parse(Typical))),
+        new("hydra", Guarantee.Path, p => p.Static(Hydra.Architecture)),
+        new("deepseek mtp", Guarantee.Path, p => p.Chain(SequentialMtp.Architecture)),
+        new("nemotron mtp", Guarantee.Path, p => p.Chain(RecursiveMtp.Architecture)),
+        new("eagle-1", Guarantee.Path, p => p.Static(Eagle1.Architecture)),
+        new("eagle-1, ratio", Guarantee.Law, p => p.Static(Eagle1.Architecture, HeadProposals.Drawn, RatioRule.Instance),
+            tiny => new HeadTreeDrafter(TinyEagle(tiny), InverseCdf.Instance, TreeShape.Best([[0.6, 0.3], [0.5]], 3), proposals: HeadProposals.Drawn)),
+        new("eagle-2", Guarantee.Path, p => p.Grown(Eagle1.Architecture)),
+        new("eagle-2, ratio", Guarantee.Law, p => p.Grown(Eagle1.Architecture, HeadProposals.Ranked, RatioRule.Instance),
+            tiny => new HeadTreeDrafter(TinyEagle(tiny), InverseCdf.Instance, beam: 2, proposals: HeadProposals.Ranked)),
+        new("eagle-3", Guarantee.Path, p => p.Grown(Eagle3.Architecture)),
+        new("prophetnet streams", Guarantee.Path, p => p.Chain(ProphetNet.Architecture)),
+        new("samragh", Guarantee.Path, p => p.Chain(Samragh.Architecture)),
+        new("dspark", Guarantee.Path, p => p.Chain(DSpark.Architecture)),
+    ];
+
+    private static DraftHead TinyEagle(LawEnumeration tiny) =>
+        HeadCase.Head(Eagle1.Architecture, tiny.Model, new RandomStream(1, "tiny eagle"), deviation: 0.5);
+
+    /// <summary>Whether the promise was kept; null where nothing is promised, as for greedy systems above temperature 0.</summary>
+    /// <param name="law">The law of the texts.</param>
+    /// <param name="sameTexts">Whether each text was plain decoding's.</param>
+    /// <param name="backend">Where the tiny languages live.</param>
+    public bool? Holds(SamplingOptions law, bool sameTexts, IBackend backend) => Guarantee switch
+    {
+        Guarantee.Path => sameTexts,
+        Guarantee.None => null,
+        _ when law.Temperature <= 0 => sameTexts,
+        Guarantee.Law => Enumerable.Range(1, Languages).All(seed =>
+        {
+            var language = new LawEnumeration(backend, (ulong)seed);
+            return language.Error(() => Tiny!(language), () => RatioRule.Instance) <= Rounding;
+        }),
+        _ => null,
+    };
+}

@@ -1,0 +1,330 @@
+// The flow head: identity = independent slots to the bit, its law = the law of bent u, what a slot may depend on, gradients, and the
+// numbers it finds for a text. The copula: exact law, gradients, margins.
+// Source: FlowHead's and GaussianCopula's equations. Not here: decoding (FlowHeadDecoderTests), whether training pays (ptp study flow-head).
+
+using Ptp.Core;
+using Ptp.Core.Autograd;
+using Ptp.Core.Cpu;
+using Ptp.Core.Decoding;
+using Ptp.Core.Heads;
+using Ptp.Core.Heads.Flows;
+using Ptp.Core.Model;
+using Ptp.Core.Paper;
+using Ptp.Core.Training;
+using Ptp.Reference.Commands;
+using Ptp.Tests.Oracle;
+using Ptp.Tests.Paper;
+using Xunit;
+
+namespace Ptp.Tests.Flows;
+
+public sealed class FlowHeadTests : IDisposable
+{
+    private static readonly SamplingOptions s_law = new() { Temperature = 1 };
+    private readonly CpuBackend _backend = new(1);
+
+    // 40 models: the same drafts with the same confidences as independent slots; weights that are not zero change some.
+    [Fact]
+    public void A_new_head_is_independent_slots_to_the_bit()
+    {
+        var changed = 0;
+        Cases.RunSeeds(40, seed =>
+        {
+            var (ptp, head, random) = Draw(seed, trained: false);
+            var session = new ModelSession(ptp.Network, s_law, ptp.Rule);
+            var u = Auxiliaries.FromSeed((ulong)seed);
+            var expected = Propose(ptp.NewDrafter());
+            Assert.Equal(expected, Propose(new FlowDrafter(ptp, head) { PickSoftness = ptp.PickSoftness }));
+            Assert.Equal(expected, Propose(new FlowDrafter(ptp, new CopulaHead(ptp.Network, ptp.Slots, s_law, ptp.Rule)) { PickSoftness = ptp.PickSoftness }));
+            Fill(head, random);
+            changed += expected.SequenceEqual(Propose(new FlowDrafter(ptp, head) { PickSoftness = ptp.PickSoftness })) ? 0 : 1;
+
+            (int, float)[] Propose(IDrafter drafter)
+            {
+                session.Start([0, 1]);
+                drafter.Start([0, 1]);
+                var draft = drafter.Propose(session, u, 0, ptp.Slots);
+                return [.. draft.Tokens.ToArray().Zip(draft.Confidences.ToArray())];
+            }
+        });
+        Assert.True(changed > 30, $"control: {changed} of 40 changed");
+    }
+
+    // 200 pairs of laws on 60 places each: Pick(S(u), P) is Pick(u, Q), S rises and fixes what cells' edges say.
+    [Fact]
+    public void A_bent_law_is_the_law_of_bent_u() => Cases.RunSeeds(200, seed =>
+    {
+        var (marginal, random) = (Laws.Generate(seed), new Random(seed));
+        double[] weights = [.. marginal.Select(p => p * Math.Exp(4 * random.NextDouble()))];
+        float[] bent = [.. weights.Select(w => (float)(w / weights.Sum()))];
+        var last = 0.0;
+        for (var i = 0; i < 60; i++)
+        {
+            var u = (i + random.NextDouble()) / 60;
+            var v = WarpedPick.Bend(u, bent, marginal);
+            if (marginal[Pick.Token(u, bent)] > 1e-15) // cells that doubles can cut
+            {
+                Assert.Equal(Pick.Token(u, bent), Pick.Token(v, marginal));
+            }
+
+            Assert.True(v >= last);
+            last = v;
+        }
+    });
+
+    [Fact]
+    public void Control_a_law_that_reaches_an_empty_cell_is_refused() =>
+        Assert.Throws<PtpException>(() => WarpedPick.Bend(0.9, [0.5f, 0.5f], [1f, 0f]));
+
+    // 60 heads: u_k changes no law before slot k + 1, and is heard behind it; with L layers no further than L * History slots.
+    [Fact]
+    public void A_slot_hears_earlier_u_alone()
+    {
+        var heard = 0;
+        Cases.RunSeeds(60, seed =>
+        {
+            var (ptp, head, random) = Draw(seed, trained: true);
+            var (slots, picks) = (new Slots(ptp, random), new FlowPicks(head, ptp.Rule));
+            var before = slots.Laws(picks);
+            var k = random.NextInt(ptp.Slots - 1);
+            slots.U[k] = (slots.U[k] + 0.5f) % 1;
+            var after = slots.Laws(picks);
+            var reach = head.Size.Layers * head.Size.History;
+            for (var row = 0; row < before.Length; row++)
+            {
+                if (row <= k || row > k + reach)
+                {
+                    Assert.Equal(before[row], after[row]);
+                }
+            }
+
+            heard += before[k + 1].SequenceEqual(after[k + 1]) ? 0 : 1;
+        });
+        Assert.True(heard > 40, $"{heard} of 60");
+    }
+
+    // 60 heads: numbers drawn for a text make the head write that text, slot by slot and layer by layer.
+    [Fact]
+    public void Numbers_found_for_a_text_write_it()
+    {
+        var (possible, wrong) = (0, 0);
+        Cases.RunSeeds(60, seed =>
+        {
+            var (ptp, head, random) = Draw(seed, trained: true);
+            var (slots, picks) = (new Slots(ptp, random), new FlowPicks(head, ptp.Rule));
+            int[] targets = [.. Enumerable.Range(0, ptp.Slots).Select(_ => random.NextInt(ptp.Network.Config.VocabularySize))];
+            var independent = slots.Laws(new FlowPicks(new FlowHead(ptp.Network, head.Size, s_law, 1), ptp.Rule));
+            var found = picks.Invert(slots.Of(new float[ptp.Slots]), targets, random);
+            slots.U = found.U;
+            var laws = slots.Laws(picks);
+            for (var row = 0; row < targets.Length; row++)
+            {
+                Assert.True(!found.Possible[row] || ptp.Rule.Pick([slots.U[row]], laws[row]) == targets[row], $"row {row}");
+                possible += found.Possible[row] ? 1 : 0;
+                wrong += found.Possible[row] && ptp.Rule.Pick([slots.U[row]], independent[row]) != targets[row] ? 1 : 0;
+            }
+        });
+        Assert.True(possible > 60 && wrong > possible / 4, $"control: {possible} tokens possible, {wrong} of them not what u picks unbent");
+    }
+
+    // 10 heads: the slope of the loss along a random change of all weights, by differences and on the tape.
+    [Fact]
+    public void A_step_has_the_gradient_of_its_loss() => Cases.RunSeeds(10, seed =>
+    {
+        var (ptp, head, random) = Draw(seed, trained: true, spread: 0.3);
+        foreach (var parameter in head.Parameters)
+        {
+            parameter.SetTrainable(true);
+        }
+
+        int[] targets = [.. Enumerable.Range(0, ptp.Slots).Select(_ => random.NextInt(ptp.Network.Config.VocabularySize))];
+        int[] earlier = [.. Enumerable.Range(0, ptp.Slots * head.Size.History).Select(_ => random.NextInt(ptp.Network.Config.VocabularySize))];
+        var slots = new Slots(ptp, random);
+        var tape = new Tape(_backend) { Recording = true };
+        double Loss()
+        {
+            tape.Reset();
+            return tape.CrossEntropy(head.Logits(tape, 0, slots.Hidden, slots.Logits, earlier), targets, []);
+        }
+
+        Loss();
+        tape.Backward();
+        const float Step = 1f / 512;
+        var (slope, values) = (0.0, head.Parameters.ToDictionary(p => p, p => p.Value.Span.ToArray()));
+        var ways = values.ToDictionary(p => p.Key, p => p.Value.Select(_ => random.NextInt(2) * 2 - 1).ToArray());
+        foreach (var (parameter, way) in ways)
+        {
+            slope += parameter.Gradient!.Span.ToArray().Zip(way, (g, w) => (double)g * w).Sum();
+        }
+
+        double At(float step)
+        {
+            foreach (var (parameter, start) in values)
+            {
+                Initialise.Set(parameter, [.. start.Zip(ways[parameter], (v, w) => v + step * w)]);
+            }
+
+            return Loss();
+        }
+
+        var measured = (At(Step) - At(-Step)) / (2 * Step);
+        Assert.True(Math.Abs(measured - slope) <= 5e-3 * Math.Max(1, Math.Abs(measured)), $"{measured} by differences, {slope} on the tape");
+        Assert.True(Math.Abs(measured - 0.9 * slope) > 5e-3 * Math.Max(1, Math.Abs(measured)) || Math.Abs(measured) < 0.1, "control");
+    });
+
+    // 200 copulas: S^-1(S(u)) = u, laws sum to one and match frequencies of a grid of u, gradients equal central differences.
+    [Fact]
+    public void A_copula_has_the_law_and_the_gradient_it_claims() => Cases.RunSeeds(200, seed =>
+    {
+        var random = new RandomStream((ulong)seed, "copula");
+        var copula = new GaussianCopula(2 + random.NextInt(6));
+        foreach (ref var weight in copula.Weights)
+        {
+            weight = random.NextGaussian();
+        }
+
+        double[] noise = [.. Enumerable.Range(0, 1 + random.NextInt(copula.Length - 1)).Select(_ => random.NextGaussian())];
+        var u = 0.001 + 0.998 * random.NextDouble();
+        var v = copula.Bend(u, noise);
+        Assert.True(v > 1 - 1e-5 || Math.Abs(u - copula.Unbend(v, noise)) <= 1e-10, $"{u}"); // so close to one doubles have lost digits
+        Assert.Equal((0.0, 1.0), (copula.Unbend(0, noise), copula.Unbend(1, noise)));
+
+        double[] edges = [0, .. Enumerable.Range(0, 5).Select(_ => random.NextDouble()).Order(), 1];
+        double[] law = [.. edges[1..].Zip(edges, (right, left) => copula.Unbend(right, noise) - copula.Unbend(left, noise))];
+        Assert.Equal(1, law.Sum(), 1e-12);
+        for (var cell = 0; cell < law.Length; cell++)
+        {
+            var count = Enumerable.Range(0, 500).Count(i => copula.Bend((i + 0.5) / 500, noise) is var bent && bent >= edges[cell] && bent < edges[cell + 1]);
+            Assert.True(Math.Abs(count - 500 * law[cell]) <= 1 + 1e-6, $"cell {cell}: {count} of 500, law {law[cell]}");
+            if (law[cell] < 1e-3)
+            {
+                continue; // differences of its logarithm would be rounding
+            }
+
+            var gradient = new double[noise.Length];
+            Assert.Equal(law[cell], copula.Probability(edges[cell], edges[cell + 1], noise, gradient), 1e-10);
+            double[] weights = copula.Weights.Slice(noise.Length * (noise.Length - 1) / 2, noise.Length).ToArray();
+            GradientCheck.Holds($"cell {cell}", () =>
+            {
+                weights.CopyTo(copula.Weights[(noise.Length * (noise.Length - 1) / 2)..]);
+                return Math.Log(copula.Probability(edges[cell], edges[cell + 1], noise, new double[noise.Length]));
+            }, weights, gradient);
+            weights.CopyTo(copula.Weights[(noise.Length * (noise.Length - 1) / 2)..]); // as they were before the last difference
+        }
+    });
+
+    // Margins stay uniform whatever the weights: the chi-square of v over 20,000 random u, and of pairs, which must not be independent.
+    [Fact]
+    public void A_copula_keeps_margins_and_ties_pairs()
+    {
+        var (random, copula) = (new RandomStream(3, "margins"), new GaussianCopula(3));
+        double[] weights = [1.2, -0.7, 0.9];
+        weights.CopyTo(copula.Weights);
+        var (cells, pairs) = (new int[8], new int[16]);
+        for (var i = 0; i < 20_000; i++)
+        {
+            double[] u = [random.NextDouble(), random.NextDouble(), random.NextDouble()];
+            double[] noise = [.. u.Select(Normal.Quantile)];
+            var (second, third) = (copula.Bend(u[1], noise.AsSpan(0, 1)), copula.Bend(u[2], noise.AsSpan(0, 2)));
+            cells[(int)(8 * third)]++;
+            pairs[(int)(4 * second) * 4 + (int)(4 * u[0])]++;
+        }
+
+        Assert.Null(GoodnessOfFit.Fault(cells, [.. cells.Select(_ => 1.0 / 8)]));
+        Assert.NotNull(GoodnessOfFit.Fault(pairs, [.. pairs.Select(_ => 1.0 / 16)])); // the control
+    }
+
+    [Fact]
+    public void The_normal_quantile_inverts_the_cdf() => Cases.Run(300, random =>
+    {
+        var x = 16 * random.NextDouble() - 8;
+        Assert.Equal(Math.Min(x, -x), Normal.Quantile(Normal.Cdf(Math.Min(x, -x))), 1e-12);
+        Assert.Equal(1, Normal.Cdf(x) + Normal.Cdf(-x), 1e-15);
+        Assert.Equal(Normal.Density(x), (Normal.Cdf(x + 1e-5) - Normal.Cdf(x - 1e-5)) / 2e-5, 1e-9);
+    });
+
+    [Fact]
+    public void Heads_that_cannot_be_are_refused()
+    {
+        var (ptp, head, _) = Draw(1, trained: false);
+        Assert.Throws<PtpException>(() => new FlowHead(ptp.Network, new FlowHeadSize(Layers: 0), s_law, 1));
+        Assert.Throws<PtpException>(() => new FlowHead(ptp.Network, new FlowHeadSize(Clusters: 3), s_law, 1, [0, 0]));
+        Assert.Throws<PtpException>(() => new CopulaHead(ptp.Network, 4, s_law, TreePick.Instance));
+        Assert.Throws<PtpException>(() => Normal.Quantile(0));
+        var seeing = new SlotModel(
+            ptp.Network, null, new FixedPointEmbedding(), 4, s_law, InverseCdf.Instance, 1, SlotStart.LastToken, SlotReading.Categorical);
+        Assert.Throws<PtpException>(() => new FlowDrafter(seeing, head));
+        Assert.Throws<PtpException>(() => new FlowHeadTraining(
+            seeing, head, [new Completion([0, 1, 2, 3], 1, Auxiliaries.FromSeed(1))], FlowHeadSource.Distillation, new DistillationOptions(),
+            new AdamWOptions(), new LearningRate()));
+    }
+
+    private (SlotModel Ptp, FlowHead Head, RandomStream Random) Draw(int seed, bool trained, double spread = 1)
+    {
+        var random = new RandomStream((ulong)seed, "flow head test");
+        var model = ExactnessCase.RandomModel(_backend, ExactnessCase.RandomConfig(random), random);
+        var lora = new GatedLora(_backend, model.Config, 2, 1, (ulong)seed);
+        foreach (var parameter in lora.Parameters)
+        {
+            Initialise.Gaussian(parameter, random, 0.5);
+        }
+
+        var ptp = new SlotModel(
+            model, lora, new ConstantEmbedding(), 6, s_law, InverseCdf.Instance, 1, SlotStart.LastToken, SlotReading.Categorical)
+        {
+            PickSoftness = seed % 2 * 0.1,
+        };
+        var head = new FlowHead(model, new FlowHeadSize(1 + seed % 3, 1 + seed % 2, 8, seed % 4), s_law, 1);
+        if (trained)
+        {
+            Fill(head, random, spread);
+        }
+
+        return (ptp, head, random);
+    }
+
+    private static void Fill(FlowHead head, RandomStream random, double spread = 1)
+    {
+        foreach (var parameter in head.Parameters)
+        {
+            Initialise.Gaussian(parameter, random, spread);
+        }
+    }
+
+    public void Dispose() => _backend.Dispose();
+
+    /// <summary>Random hidden states of one draft, their logits, and u.</summary>
+    private sealed class Slots
+    {
+        private readonly Tape _tape;
+        private readonly int[] _known;
+        private readonly int[] _places;
+
+        public Slots(SlotModel ptp, RandomStream random)
+        {
+            var (count, network) = (ptp.Slots, ptp.Network);
+            _tape = new Tape(network.Backend);
+            Hidden = new Tape(network.Backend).Constant(
+                [.. Enumerable.Range(0, count * network.Config.HiddenSize).Select(_ => (float)random.NextGaussian())], count, network.Config.HiddenSize);
+            Logits = network.Logits(new Tape(network.Backend), Hidden);
+            U = [.. Enumerable.Range(0, count).Select(_ => (float)random.NextInt(Cell.Grid) / Cell.Grid)];
+            _places = [.. Enumerable.Range(0, count)];
+            _known = [.. Enumerable.Range(0, 8 * count).Select(_ => random.NextInt(network.Config.VocabularySize))];
+        }
+
+        public Variable Hidden { get; }
+
+        public Variable Logits { get; }
+
+        public float[] U { get; set; }
+
+        public FlowSlots Of(float[] u) => new(Hidden, Logits, _known, _places, u, u);
+
+        public float[][] Laws(FlowPicks picks)
+        {
+            _tape.Reset();
+            picks.Read(_tape, Of(U));
+            return [.. Enumerable.Range(0, U.Length).Select(row => picks.Law(row).ToArray())];
+        }
+    }
+}
