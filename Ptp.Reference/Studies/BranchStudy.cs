@@ -61,7 +61,7 @@ internal static class BranchStudy
         var texts = space.Cases(Texts);
         var plain = Measure(space, model, seen, new Autoregressive(model.Model, seen.Law, seen.Rule), texts, null);
         var table = new StudyTable("Branches: tokens per call, and milliseconds per token, by budget",
-            Invariant($"{texts} texts of at most {Tokens(space)} tokens from the embedded model, T {seen.Law.Temperature}, top-p {seen.Law.TopP}; plain decoding: 1.00 tokens per call, {plain.Milliseconds:0.00} ms per token. In brackets milliseconds, measured and as measured costs of calls reckon them."),
+            Invariant($"{texts} texts of at most {Tokens(space)} tokens from the embedded model, T {seen.Law.Temperature}, top-p {seen.Law.TopP}; plain decoding: 1.00 tokens per call, {plain.Milliseconds:0.00} ms per token. In brackets milliseconds, measured and as measured costs of calls reckon them (of branches at most: as if each call read a full one)."),
             ["way", .. s_budgets.Select(b => $"{b} slots")]);
         var lines = new List<SvgLine>();
         foreach (var way in ways)
