@@ -18,21 +18,22 @@ internal sealed record ComparedText(IReadOnlyList<(int Task, int[] Prompt)> Prom
     /// <param name="model">Whose tokens.</param>
     /// <param name="paths">Folders and files.</param>
     /// <param name="count">Prompts per corpus.</param>
-    /// <param name="tokens">Tokens of each, the begin token not counted.</param>
+    /// <param name="tokens">Tokens of each, the begin token not counted; built-in prompts may be shorter.</param>
     public static ComparedText Read(Call call, ModelChoice model, IReadOnlyList<string> paths, int count, int tokens)
     {
+        int[] begin = model.BeginToken is { } id ? [id] : [];
         if (paths.Count == 0 && ModelChoice.Default(HeldOutText.Folder) is null)
         {
             call.Out.Note("No --data: the built-in prompts are continued, and retrieval has nothing to read but the text itself.");
             return new ComparedText(
-                [.. DemoVerb.BuiltInPrompts.Select((text, task) => (task, model.Encode(text)))], DemoVerb.BuiltInPrompts, []);
+                [.. DemoVerb.BuiltInPrompts.Select((text, task) => (task, (int[])[.. begin, .. model.Tokenizer.Encode(text).Take(tokens)]))],
+                DemoVerb.BuiltInPrompts, []);
         }
 
         var corpora = TrainingInput.Tokens(call, HeldOutText.Read(paths), model.Tokenizer, new Dictionary<string, double>());
         var chosen = corpora.Select(c => Evaluation.Chosen(c, count, tokens)).ToList();
         Guard.Require(chosen.Any(c => c.Count > 0), "Compare", $"no document with {tokens} tokens",
             "longer held-out documents", "Lower --prompt-tokens, or give other text with --data.");
-        int[] begin = model.BeginToken is { } id ? [id] : [];
         return new ComparedText(
             [.. chosen.SelectMany((c, task) => c.Select(document => (task, (int[])[.. begin, .. document[..tokens]])))],
             [.. corpora.Select(c => c.Name)],
