@@ -23,6 +23,12 @@ law=(--temperature 0.7 --top-p 0.9)
 finished() { [ -f "$1/$2" ] && [ ! -f "$1/optimiser.safetensors" ]; }
 finished "$run/base" model.safetensors || ptp train --corpus "$run/corpus" --tokenizer "$run/tokenizer.json" --size 4.2M --steps "${BASE_STEPS:-7000}" \
   --lr 2e-3 ${BASE_SHARES:-} --output "$run/base"
+# Small models that draft for the base in speculative decoding: size, steps, rate.
+for draft in "66k 4000 5e-3" "525k 2500 4e-3"; do
+  set -- $draft
+  finished "$run/drafts/$1" model.safetensors || ptp train --corpus "$run/corpus" --tokenizer "$run/tokenizer.json" --size "$1" --steps "$2" \
+    --lr "$3" ${BASE_SHARES:-} --output "$run/drafts/$1"
+done
 # Name, pick rule, rank, embedding, rest. Completions are made once per rule, as their u are that rule's.
 categorical="--reading categorical --sampler-width 1536 --sampler-depth 1 --continuation 0.7"
 for adapter in "ptp race:46 8 linear:2 $categorical" "one-hot inverse-cdf 64 fixed-point" "independent inverse-cdf 64 constant"; do

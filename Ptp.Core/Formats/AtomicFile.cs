@@ -17,6 +17,16 @@ public static class AtomicFile
     /// <exception cref="PtpException">The file cannot be written.</exception>
     public static void Write(string path, Action<Stream> write) => WriteAll([(path, write)]);
 
+    /// <summary>Writes text as UTF-8, as <see cref="Write"/> does.</summary>
+    /// <param name="path">The file to create or replace.</param>
+    /// <param name="text">The whole of it.</param>
+    /// <exception cref="PtpException">The file cannot be written.</exception>
+    public static void WriteText(string path, string text)
+    {
+        var bytes = System.Text.Encoding.UTF8.GetBytes(text);
+        Write(path, stream => stream.Write(bytes));
+    }
+
     /// <summary>Fails now as <see cref="Write"/> would fail after long work; a file that is there stays as it is.</summary>
     /// <param name="path">The file that is to be written later; its folder is created when missing.</param>
     /// <exception cref="PtpException">The file cannot be written.</exception>

@@ -13,7 +13,9 @@ internal sealed class DemoVerb : Verb
 {
     private const int WarmUpTokens = 96;
     private const int WarmUpRuns = 4;
-    private static readonly string[] BuiltInPrompts =
+
+    /// <summary>Beginnings of a story, an address and a documentation comment, for runs without a text.</summary>
+    public static IReadOnlyList<string> BuiltInPrompts { get; } =
     [
         "Once upon a time, there was a little fox who lived in the woods. One day",
         "Fellow-citizens of the Senate and House of Representatives: Since the last session of Congress, the",

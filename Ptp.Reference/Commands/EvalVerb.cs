@@ -42,10 +42,10 @@ internal sealed class EvalVerb : Verb
             "eval",
             "Measure on text that never entered training: perplexity of the base, and accepted tokens per round of its adapter, "
             + "in all and by slot. 'own' counts what the drafter alone would have had, without its first token replaced by the exact one.",
-            "ptp eval                                                   # the models and the held-out sample that come with ptp",
-            "ptp eval --compare models/independent --incompatible       # against independent predictions",
-            "ptp eval --tree 16                                         # 16 drafted tokens a round, as a tree",
-            "ptp eval --budget 8                                        # tokens per call of branches with 8 slots",
+            "ptp eval --data runs/corpus                                # the models that come with ptp, on text of your own",
+            "ptp eval --data texts.txt --compare models/independent --incompatible   # against independent predictions",
+            "ptp eval --data texts.txt --tree 16                        # 16 drafted tokens a round, as a tree",
+            "ptp eval --data texts.txt --budget 8                       # tokens per call of branches with 8 slots",
             "ptp eval --model runs/base --adapter runs/ptp --data runs/corpus --prompts 50 --json")
     {
         _data.AllowMultipleArgumentsPerToken = true;

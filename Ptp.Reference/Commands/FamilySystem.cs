@@ -1,6 +1,6 @@
 // The register of the family: one line per system, a drafter with a verifier, and what the pair promises.
 // A promise of the path is checked on every text that is compared; a promise of the law by enumeration, on a language of three tokens.
-// Refuses: nothing; a system that the given adapter cannot serve is left out. A new system joins by a line here.
+// Refuses: nothing; a system whose adapter, head, small model or text is not there is left out. A new system joins by a line here.
 
 using Ptp.Core.Decoding;
 using Ptp.Core.Decoding.Drafters;
@@ -15,12 +15,15 @@ namespace Ptp.Reference.Commands;
 /// <param name="Decoding">Model, law, and perhaps an adapter.</param>
 /// <param name="Nodes">Rows of a verifying call, at most.</param>
 /// <param name="Costs">What calls cost, if drafts shall be as large as pays; null = always as large as allowed.</param>
-/// <param name="Corpus">The suffix array of retrieval.</param>
+/// <param name="Corpus">The suffix array of retrieval; null without text to retrieve from.</param>
 /// <param name="Automaton">The suffix automaton of the same text.</param>
 /// <param name="Heads">Trained heads of the model.</param>
+/// <param name="Drafts">Small models with its tokenizer.</param>
 internal sealed record FamilyParts(
-    Decoding Decoding, int Nodes, CallCosts? Costs, SuffixArray Corpus, SuffixAutomaton Automaton, HeadShelf Heads)
+    Decoding Decoding, int Nodes, CallCosts? Costs, SuffixArray? Corpus, SuffixAutomaton Automaton, HeadShelf Heads, DraftShelf Drafts)
 {
+    private const int SmallSlots = 5; // calls of the small model per round; published runs take 3 to 7
+
     /// <summary>A decoder of trees.</summary>
     public IDecoder Tree(ITreeDrafter drafter, VerificationRule? rule = null) => new TreeDecoding(
         Decoding.Model.Model, drafter, Decoding.Law, Decoding.Rule, Nodes, rule, Decoding.Seed,
@@ -47,6 +50,14 @@ internal sealed record FamilyParts(
     public IDecoder? Grown(string head, HeadProposals proposals = HeadProposals.SharedU, VerificationRule? rule = null) =>
         Heads.Find(head) is { } found ? Tree(new HeadTreeDrafter(found, Decoding.Rule, beam: 6, proposals: proposals), rule) : null;
 
+    /// <summary>Speculative decoding: chains of a small model, by the verifier's u, or by dice under the ratio rule; null without it.</summary>
+    public IDecoder? Small(string name, bool draws = false) => Drafts.Find(name) is { } small
+        ? Tree(
+            new ModelDrafter(
+                small, Decoding.Model.Model.Config.VocabularySize, Decoding.Law, Decoding.Rule, [.. Enumerable.Repeat(1, SmallSlots)], draws),
+            draws ? RatioRule.Instance : null)
+        : null;
+
     /// <summary>Table of likeliest successors.</summary>
     public TokenRecycling Recycling() => new(Decoding.Model.Model.Config.VocabularySize);
 }
@@ -54,7 +65,7 @@ internal sealed record FamilyParts(
 /// <summary>A system.</summary>
 /// <param name="Name">What tables call it.</param>
 /// <param name="Guarantee">What it promises.</param>
-/// <param name="Make">Its decoder; null where the adapter does not serve.</param>
+/// <param name="Make">Its decoder; null where something it needs is missing.</param>
 /// <param name="Tiny">Its drafter for a language of three tokens, if it promises the law.</param>
 internal sealed record FamilySystem(
     string Name, Guarantee Guarantee, Func<FamilyParts, IDecoder?> Make, Func<LawEnumeration, ITreeDrafter>? Tiny = null)
@@ -80,10 +91,14 @@ internal sealed record FamilySystem(
         new("token recycling, ratio", Guarantee.Law, p => p.Tree(p.Recycling(), RatioRule.Instance),
             _ => new TokenRecycling(LawEnumeration.V, 6)),
         new("token recycling, typical", Guarantee.None, p => p.Tree(p.Recycling(), VerificationRule.Parse("entropy:0.3,0.09"))),
-        new("rest", Guarantee.Path, p => p.Tree(new RetrievalDrafter(p.Corpus))),
+        new("rest", Guarantee.Path, p => p.Corpus is { } corpus ? p.Tree(new RetrievalDrafter(corpus)) : null),
         new("sam", Guarantee.Path, p => p.Tree(new AutomatonDrafter(p.Automaton))),
         new("sam over token recycling", Guarantee.Path, p => p.Tree(new AutomatonDrafter(p.Automaton, p.Recycling()))),
         new("sam over ptp", Guarantee.Path, p => p.Ptp() is { } ptp ? p.Tree(new AutomatonDrafter(p.Automaton, ptp)) : null),
+        new("speculative 66k", Guarantee.Path, p => p.Small(DraftShelf.Smallest)),
+        new("speculative 66k, ratio", Guarantee.Law, p => p.Small(DraftShelf.Smallest, draws: true), TinySmall),
+        new("speculative 525k", Guarantee.Path, p => p.Small(DraftShelf.Small)),
+        new("speculative 525k, ratio", Guarantee.Law, p => p.Small(DraftShelf.Small, draws: true), TinySmall),
         new("gloeckle", Guarantee.Path, p => p.Chain(Gloeckle.Architecture)),
         new("stern", Guarantee.Path, p => p.Chain(Stern.Architecture)),
         new("stern, greedy prefix", Guarantee.Greedy, p => p.Heads.Find(Stern.Architecture) is { } head
@@ -104,6 +119,9 @@ internal sealed record FamilySystem(
         new("samragh", Guarantee.Path, p => p.Chain(Samragh.Architecture)),
         new("dspark", Guarantee.Path, p => p.Chain(DSpark.Architecture)),
     ];
+
+    private static ModelDrafter TinySmall(LawEnumeration tiny) =>
+        new(tiny.Small, LawEnumeration.V, tiny.Law, InverseCdf.Instance, [1, 1], draws: true);
 
     private static DraftHead TinyEagle(LawEnumeration tiny) =>
         HeadCase.Head(Eagle1.Architecture, tiny.Model, new RandomStream(1, "tiny eagle"), deviation: 0.5);

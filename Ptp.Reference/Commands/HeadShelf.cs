@@ -1,5 +1,5 @@
 // The trained heads of a model: those that come with ptp, and those so quickly trained that they do not.
-// The latter are trained at their first use, on what the base writes by itself, and kept in the user's folder for programs' data.
+// The latter are trained when a system first asks for them, on what the base writes by itself, and kept in the user's folder for programs' data.
 // Refuses: heads of another base.
 
 using Ptp.Core.Decoding;
@@ -28,27 +28,13 @@ internal sealed class HeadShelf(Call call, ModelChoice model, string? folder, bo
 
     private readonly Dictionary<string, DraftHead?> _found = [];
 
-    /// <summary>Loads all heads, and trains what is missing but may be trained.</summary>
-    public void Prepare()
-    {
-        foreach (var name in DraftHeads.Names)
-        {
-            Find(name);
-        }
-    }
-
     /// <summary>The head of a name, or null.</summary>
     public DraftHead? Find(string name)
     {
         if (!_found.TryGetValue(name, out var head))
         {
             var trains = folder is null && isDefault;
-            var shelf = folder switch
-            {
-                "none" => null,
-                null => isDefault ? ModelChoice.Default("heads") : null,
-                _ => folder,
-            };
+            var shelf = ModelChoice.Shelf(folder, "heads", isDefault);
             string[] places = [.. shelf is null ? (string[])[] : [Path.Combine(shelf, name)], .. trains ? (string[])[Own(name)] : []];
             var place = places.FirstOrDefault(HeadFolder.Exists);
             head = place is not null && !HeadRun.Resumes(place) ? HeadFolder.Load(place, model.Model, model.Fingerprint).Head

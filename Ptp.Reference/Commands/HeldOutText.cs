@@ -10,12 +10,15 @@ namespace Ptp.Reference.Commands;
 /// <summary>Reads evaluation text.</summary>
 internal static class HeldOutText
 {
+    /// <summary>Its name under the default "models".</summary>
+    public const string Folder = "heldout";
+
     /// <summary>Documents of the given folders and files, or of models/heldout.</summary>
     public static IReadOnlyList<Document> Read(IReadOnlyList<string> paths)
     {
         if (paths.Count == 0)
         {
-            paths = [ModelChoice.Default("heldout") ?? throw new PtpException(
+            paths = [ModelChoice.Default(Folder) ?? throw new PtpException(
                 "Find text to evaluate on", "no --data, and no folder models/heldout", "text the model was not trained on",
                 "Give --data FOLDER (one that 'ptp corpus' wrote) or --data FILE.")];
         }

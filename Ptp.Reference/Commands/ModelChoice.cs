@@ -70,6 +70,17 @@ internal sealed record ModelChoice(string Folder, Transformer Model, Tokenizer T
     public static string? Default(string name) => ModelsFolder() is { } models
         && Directory.Exists(Path.Combine(models, name)) ? Path.Combine(models, name) : null;
 
+    /// <summary>A folder of folders that belong to a model: the named one, none of it, or for the default model the one that comes with it.</summary>
+    /// <param name="named">A folder, 'none', or null.</param>
+    /// <param name="name">Its name under the default "models".</param>
+    /// <param name="isDefault">True if the model is the default one.</param>
+    public static string? Shelf(string? named, string name, bool isDefault) => named switch
+    {
+        "none" => null,
+        null => isDefault ? Default(name) : null,
+        _ => named,
+    };
+
     /// <summary>Ids of a prompt, with the begin token before it.</summary>
     /// <exception cref="PtpException">The prompt is empty and no begin token can stand in for it, or it is too long.</exception>
     public int[] Encode(string prompt, bool addBegin = true)

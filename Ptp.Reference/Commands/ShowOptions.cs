@@ -3,7 +3,6 @@
 // times stay those of decoding. Refuses: a page that cannot be written, before decoding rather than after.
 
 using System.CommandLine;
-using System.Text;
 using System.Text.Json.Nodes;
 using Ptp.Core.Decoding;
 using Ptp.Core.Formats;
@@ -117,8 +116,7 @@ internal sealed class Showing(Output output, bool rounds, bool withU, string? ht
         {
             var stream = decoding.Model.Tokenizer.CreateStreamingDecoder(prompt.Length == 0);
             var head = new PageHead(prompt, text, Facts(decoding, decoder), stats);
-            var page = Encoding.UTF8.GetBytes(RoundsPage.Draw(head, _rounds, facts, names, stream));
-            AtomicFile.Write(html, file => file.Write(page));
+            AtomicFile.WriteText(html, RoundsPage.Draw(head, _rounds, facts, names, stream));
             result["html"] = html;
             output.Note($"page: {html}");
         }

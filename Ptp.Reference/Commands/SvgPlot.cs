@@ -22,14 +22,18 @@ internal static class SvgPlot
     private const int Right = 20;
     private const int Top = 40;
     private const int Bottom = 50;
-    private static readonly string[] Colours = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377"];
+
+    /// <summary>Readable on white and on dark pages, and with weak colour vision.</summary>
+    internal static readonly string[] Colours = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377"];
 
     /// <summary>Writes the plot to a file.</summary>
-    public static void Save(string path, string title, string xName, string yName, IReadOnlyList<SvgLine> lines)
-    {
-        var bytes = Encoding.UTF8.GetBytes(Draw(title, xName, yName, lines));
-        AtomicFile.Write(path, stream => stream.Write(bytes));
-    }
+    public static void Save(string path, string title, string xName, string yName, IReadOnlyList<SvgLine> lines) =>
+        AtomicFile.WriteText(path, Draw(title, xName, yName, lines));
+
+    /// <summary>The opening tag.</summary>
+    internal static StringBuilder Open(double width, double height) => new StringBuilder()
+        .Append(CultureInfo.InvariantCulture, $"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:0.##} {height:0.##}\" ")
+        .Append("font-family=\"sans-serif\" font-size=\"12\" fill=\"#777777\">\n");
 
     /// <summary>The plot as text.</summary>
     public static string Draw(string title, string xName, string yName, IReadOnlyList<SvgLine> lines)
@@ -43,9 +47,7 @@ internal static class SvgPlot
         double X(double x) => Left + (x - x0) / (x1 - x0) * (Width - Left - Right);
         double Y(double y) => Height - Bottom - (y - y0) / (y1 - y0) * (Height - Top - Bottom);
 
-        var svg = new StringBuilder();
-        svg.Append(CultureInfo.InvariantCulture, $"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {Width} {Height}\" ")
-            .Append("font-family=\"sans-serif\" font-size=\"12\" fill=\"#777777\">\n");
+        var svg = Open(Width, Height);
         Text(svg, Width / 2.0, 20, "middle", title, 15);
         for (var x = x0; x <= x1 + xStep / 2; x += xStep)
         {
@@ -94,7 +96,7 @@ internal static class SvgPlot
     }
 
     /// <summary>Round bounds around [low, high] and a round step between ticks.</summary>
-    private static (double From, double To, double Step) Axis(double low, double high)
+    internal static (double From, double To, double Step) Axis(double low, double high)
     {
         var span = high > low ? high - low : Math.Max(1, Math.Abs(high));
         var raw = span / 6;
@@ -104,15 +106,15 @@ internal static class SvgPlot
         return (from, Math.Max(from + step, Math.Ceiling(high / step) * step), step);
     }
 
-    private static string Number(double value) =>
+    internal static string Number(double value) =>
         (Math.Abs(value) < 1e-12 ? 0 : value).ToString("G6", CultureInfo.InvariantCulture);
 
-    private static void Line(
+    internal static void Line(
         StringBuilder svg, double x1, double y1, double x2, double y2, string colour = "#99999944", double width = 1) =>
         svg.Append(CultureInfo.InvariantCulture,
             $"<line x1=\"{x1:0.##}\" y1=\"{y1:0.##}\" x2=\"{x2:0.##}\" y2=\"{y2:0.##}\" stroke=\"{colour}\" stroke-width=\"{width:0.##}\"/>\n");
 
-    private static void Text(StringBuilder svg, double x, double y, string anchor, string text, int size = 12) =>
+    internal static void Text(StringBuilder svg, double x, double y, string anchor, string text, int size = 12) =>
         svg.Append(CultureInfo.InvariantCulture,
             $"<text x=\"{x:0.##}\" y=\"{y:0.##}\" text-anchor=\"{anchor}\" font-size=\"{size}\">{WebUtility.HtmlEncode(text)}</text>\n");
 }

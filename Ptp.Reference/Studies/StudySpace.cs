@@ -112,10 +112,8 @@ internal sealed class StudySpace
     /// <summary>Writes NAME.md and NAME.svg.</summary>
     public void Write(string name, string markdown, string svg)
     {
-        var bytes = System.Text.Encoding.UTF8.GetBytes(markdown);
-        AtomicFile.Write(Path.Combine(Folder, name + ".md"), stream => stream.Write(bytes));
-        var drawing = System.Text.Encoding.UTF8.GetBytes(svg);
-        AtomicFile.Write(Path.Combine(Folder, name + ".svg"), stream => stream.Write(drawing));
+        AtomicFile.WriteText(Path.Combine(Folder, name + ".md"), markdown);
+        AtomicFile.WriteText(Path.Combine(Folder, name + ".svg"), svg);
     }
 
     /// <summary>Tells what is going on.</summary>

@@ -93,6 +93,12 @@ public sealed class OutputTests
         Assert.Equal(2, root.Elements().Count(e => e.Name.LocalName == "polyline"));
         Assert.DoesNotContain("NaN", root.ToString(), StringComparison.Ordinal);
         Assert.Throws<Core.PtpException>(() => SvgPlot.Draw("t", "x", "y", []));
+
+        SvgBar[] bars = [new("a < b & c", "good", [1, double.NaN]), new("d", "bad", [0, 4])];
+        var chart = XDocument.Parse(SvgBars.Draw("t < u", ["p", "q"], ["good", "bad"], bars)).Root!;
+        Assert.Equal(2 + 3, chart.Elements().Count(e => e.Name.LocalName == "rect")); // legend, bars
+        Assert.DoesNotContain("NaN", chart.ToString(), StringComparison.Ordinal);
+        Assert.Throws<Core.PtpException>(() => SvgBars.Draw("t", ["p"], ["good"], []));
     }
 
     [Theory]
@@ -119,6 +125,7 @@ public sealed class OutputTests
     [InlineData("demo")]
     [InlineData("generate")]
     [InlineData("eval")]
+    [InlineData("compare")]
     [InlineData("corpus")]
     [InlineData("tokenizer", "train")]
     [InlineData("train")]

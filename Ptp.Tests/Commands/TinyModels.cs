@@ -52,6 +52,13 @@ public sealed class TinyModels : IDisposable
             HeadFolder.Save(Path.Combine(Heads, name), head, name, fingerprint, "base", 0, StoredType.F32);
         }
 
+        foreach (var name in (string[])[DraftShelf.Smallest, DraftShelf.Small])
+        {
+            var small = new Transformer(backend, config with { HiddenSize = 8, HeadSize = 0 }, 9);
+            Widen(small.Parameters, 9);
+            WriteModel(Path.Combine(Drafts, name), small, null);
+        }
+
         WriteCorpus();
     }
 
@@ -73,6 +80,9 @@ public sealed class TinyModels : IDisposable
 
     /// <summary>A random head of every architecture.</summary>
     public string Heads => At("heads");
+
+    /// <summary>A random small model of every name that is asked for.</summary>
+    public string Drafts => At("drafts");
 
     public string Corpus => At("corpus");
 
