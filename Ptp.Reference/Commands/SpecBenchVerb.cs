@@ -28,6 +28,9 @@ internal sealed class SpecBenchVerb : Verb
     private readonly Option<string?> _heads = Values.Text(
         "--heads", "Folder with folders of trained heads, or 'none'. Default: models/heads, with the default model only.", "FOLDER|none");
 
+    private readonly Option<string?> _drafts = Values.Text(
+        "--drafts", "Folder with folders of small models that draft, or 'none'. Default: models/drafts, with the default model only.", "FOLDER|none");
+
     private readonly Option<string?> _questions = Values.Text(
         "--questions", "Spec-Bench's question.jsonl. Default: twelve short questions of our own, two per task.", "FILE");
 
@@ -58,7 +61,7 @@ internal sealed class SpecBenchVerb : Verb
     {
         _systems.AllowMultipleArgumentsPerToken = true;
         foreach (var option in (Option[])[
-            _model, _tokenizer, _adapter, _heads, _questions, _output, _systems, _template, _temperature, _limit, _maxNew, _nodes, _seed])
+            _model, _tokenizer, _adapter, _heads, _drafts, _questions, _output, _systems, _template, _temperature, _limit, _maxNew, _nodes, _seed])
         {
             Add(option);
         }
@@ -114,9 +117,10 @@ internal sealed class SpecBenchVerb : Verb
             var named => named,
         };
         var decoding = new Decoding(model, law, call.Get(_seed), 0, call.Get(_maxNew)) { AllowsOtherLaw = true };
+        var isDefault = call.Get(_model) is null;
         var parts = new FamilyParts(
-            adapter is null ? decoding : decoding.With(adapter), call.Get(_nodes), null, new SuffixArray([[]]), new SuffixAutomaton(),
-            new HeadShelf(call, model, call.Get(_heads), isDefault: call.Get(_model) is null));
+            adapter is null ? decoding : decoding.With(adapter), call.Get(_nodes), null, null, new SuffixAutomaton(),
+            new HeadShelf(call, model, call.Get(_heads), isDefault), new DraftShelf(model.Model.Backend, call.Get(_drafts), isDefault));
         rule = parts.Decoding.Rule;
         return [.. from system in systems let decoder = system.Make(parts) where decoder is not null select (system, decoder)];
     }
