@@ -12,10 +12,10 @@ namespace Ptp.Bench;
 internal sealed record Plan(string Name, int Rounds, double Slice, int Pause)
 {
     /// <summary>Everything in a few minutes.</summary>
-    public static readonly Plan Quick = new("quick", 5, 0.04, 35);
+    public static readonly Plan Quick = new("quick", 4, 0.04, 100);
 
     /// <summary>For tables that are kept.</summary>
-    public static readonly Plan Full = new("full", 7, 0.12, 50);
+    public static readonly Plan Full = new("full", 7, 0.12, 150);
 
     /// <summary>One call of each, on the smallest sizes.</summary>
     public static readonly Plan Tiny = new("tiny", 1, 0, 0);
