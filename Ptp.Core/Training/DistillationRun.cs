@@ -2,7 +2,6 @@
 // The folder is an adapter folder plus optimiser.safetensors and log.jsonl.
 // Refuses: a law other than the completions were made with, which is the caller's to keep.
 
-using System.Diagnostics;
 using Ptp.Core.Formats;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
@@ -66,31 +65,9 @@ public static class DistillationRun
         var trainer = new Distillation(ptp, [.. completions.SkipLast(heldOut)], options.Step, options.Optimiser, options.Rate);
         ModelCheckpoint.LoadOptimiser(options.Output, trainer.Optimiser);
         using var log = new TrainingLog(Path.Combine(options.Output, "log.jsonl"), trainer.Optimiser.StepsTaken);
-        var clock = Stopwatch.StartNew();
-        while (trainer.Optimiser.StepsTaken < options.Rate.Steps && !cancellation.IsCancellationRequested)
+        if (!TrainingLoop.Run("Distill", trainer.Optimiser, options.Rate.Steps, options.CheckpointEvery, log, trainer.Step,
+            () => Checkpoint(options, ptp, trainer), progress, cancellation))
         {
-            var report = trainer.Step();
-            Guard.Require(double.IsFinite(report.Loss), "Distill", $"a loss of {report.Loss} at step {report.Step}",
-                "a finite loss", "Lower the learning rate and resume from the last checkpoint.");
-            progress?.Invoke(report);
-            log.Add(new Dictionary<string, double>
-            {
-                ["step"] = report.Step,
-                ["loss"] = report.Loss,
-                ["rate"] = report.LearningRate,
-                ["norm"] = report.GradientNorm,
-                ["tokens"] = report.Tokens,
-                ["seconds"] = clock.Elapsed.TotalSeconds,
-            });
-            if (report.Step % options.CheckpointEvery == 0 && report.Step < options.Rate.Steps)
-            {
-                Checkpoint(options, ptp, trainer);
-            }
-        }
-
-        if (trainer.Optimiser.StepsTaken < options.Rate.Steps)
-        {
-            Checkpoint(options, ptp, trainer);
             return false;
         }
 

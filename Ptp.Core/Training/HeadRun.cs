@@ -2,7 +2,6 @@
 // The folder is a head folder plus optimiser.safetensors and log.jsonl while the run is unfinished.
 // Refuses: texts of another base or law, which is the caller's to keep; losses that are not finite.
 
-using System.Diagnostics;
 using Ptp.Core.Autograd;
 using Ptp.Core.Decoding;
 using Ptp.Core.Formats;
@@ -134,31 +133,9 @@ public static class HeadRun
         var trainer = new HeadTrainer(head, texts, options);
         ModelCheckpoint.LoadOptimiser(options.Output, trainer.Optimiser);
         using var log = new TrainingLog(Path.Combine(options.Output, "log.jsonl"), trainer.Optimiser.StepsTaken);
-        var clock = Stopwatch.StartNew();
-        while (trainer.Optimiser.StepsTaken < options.Rate.Steps && !cancellation.IsCancellationRequested)
+        if (!TrainingLoop.Run("Train a head", trainer.Optimiser, options.Rate.Steps, options.CheckpointEvery, log, trainer.Step,
+            () => Checkpoint(options, head, trainer), progress, cancellation))
         {
-            var report = trainer.Step();
-            Guard.Require(double.IsFinite(report.Loss), "Train a head", $"a loss of {report.Loss} at step {report.Step}",
-                "a finite loss", "Lower the learning rate and resume from the last checkpoint.");
-            progress?.Invoke(report);
-            log.Add(new Dictionary<string, double>
-            {
-                ["step"] = report.Step,
-                ["loss"] = report.Loss,
-                ["rate"] = report.LearningRate,
-                ["norm"] = report.GradientNorm,
-                ["tokens"] = report.Tokens,
-                ["seconds"] = clock.Elapsed.TotalSeconds,
-            });
-            if (report.Step % options.CheckpointEvery == 0 && report.Step < options.Rate.Steps)
-            {
-                Checkpoint(options, head, trainer);
-            }
-        }
-
-        if (trainer.Optimiser.StepsTaken < options.Rate.Steps)
-        {
-            Checkpoint(options, head, trainer);
             return false;
         }
 

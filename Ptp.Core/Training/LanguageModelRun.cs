@@ -2,7 +2,6 @@
 // The folder is a model folder plus optimiser.safetensors, tokenizer.json and log.jsonl.
 // Refuses: held-out documents in training (they are read from the other half of the corpus folder).
 
-using System.Diagnostics;
 using Ptp.Core.Autograd;
 using Ptp.Core.Formats;
 using Ptp.Core.Model;
@@ -82,35 +81,10 @@ public static class LanguageModelRun
         }
 
         using var log = new TrainingLog(Path.Combine(options.Output, "log.jsonl"), trainer.Optimiser.StepsTaken);
-        var clock = Stopwatch.StartNew();
-        while (trainer.Optimiser.StepsTaken < options.Rate.Steps && !cancellation.IsCancellationRequested)
+        if (!TrainingLoop.Run("Train a model", trainer.Optimiser, options.Rate.Steps, options.CheckpointEvery, log, trainer.Step,
+            () => Checkpoint(options, trainer), progress, cancellation,
+            values => AddHeldOut(model, heldOut, boundary, values)))
         {
-            var report = trainer.Step();
-            Guard.Require(double.IsFinite(report.Loss), "Train a model", $"a loss of {report.Loss} at {report.Step}",
-                "a finite loss", "Lower the learning rate and resume from the last checkpoint.");
-            progress?.Invoke(report);
-            var values = new Dictionary<string, double>
-            {
-                ["step"] = report.Step,
-                ["loss"] = report.Loss,
-                ["rate"] = report.LearningRate,
-                ["norm"] = report.GradientNorm,
-                ["tokens"] = report.Tokens,
-                ["seconds"] = clock.Elapsed.TotalSeconds,
-            };
-            if (report.Step % options.CheckpointEvery == 0 && report.Step < options.Rate.Steps)
-            {
-                Checkpoint(options, trainer);
-                AddHeldOut(model, heldOut, boundary, values);
-            }
-
-            log.Add(values);
-        }
-
-        var complete = trainer.Optimiser.StepsTaken >= options.Rate.Steps;
-        if (!complete)
-        {
-            Checkpoint(options, trainer);
             return (model, false);
         }
 
