@@ -43,7 +43,7 @@ internal static unsafe class AttentionForward
             Size = size,
         };
         var shared = queries.Count == 1 || !CanBlock(size) ? 0 : SharedKeys(call, first, rows);
-        Scores(call, &queries, first, keyValueHead, shared);
+        Visit<Scores>(call, &queries, first, keyValueHead, shared);
         var sums = stackalloc float[queries.Count];
         for (var j = 0; j < queries.Count; j++)
         {
@@ -52,23 +52,35 @@ internal static unsafe class AttentionForward
             new Span<float>(queries.OutputOf(j), size).Clear();
         }
 
-        Values(call, &queries, first, keyValueHead, shared);
+        Visit<Values>(call, &queries, first, keyValueHead, shared);
         for (var j = 0; j < queries.Count; j++)
         {
             Softmax.ScaleBy(queries.OutputOf(j), size, 1f / sums[j]);
         }
     }
 
-    /// <summary>q k_t of every query and visible key.</summary>
-    private static void Scores(Attention.Call* call, Queries* queries, int first, int keyValueHead, int shared)
+    /// <summary>Every query with its visible keys in order: those that all share in chunks for all queries, then each query's own.</summary>
+    private static void Visit<TVisit>(Attention.Call* call, Queries* queries, int first, int keyValueHead, int shared)
+        where TVisit : struct, IVisit
     {
         var seen = 0;
         foreach (var segment in new Attention.Segments(call, first, keyValueHead, 0, shared))
         {
             for (var t = 0; t < segment.Count; t += ChunkKeys)
             {
+                var rows = TVisit.Rows(segment) + t * segment.Stride;
                 var count = Math.Min(ChunkKeys, segment.Count - t);
-                DotRows(queries, segment.Keys + t * segment.Stride, segment.Stride, count, seen + t);
+                for (var j = 0; j < queries->Count; j += 4)
+                {
+                    if (j == queries->Count - 1)
+                    {
+                        TVisit.One(queries, j, rows, segment.Stride, count, seen + t);
+                    }
+                    else
+                    {
+                        TVisit.Four(queries, j, rows, segment.Stride, count, seen + t);
+                    }
+                }
             }
 
             seen += segment.Count;
@@ -79,35 +91,7 @@ internal static unsafe class AttentionForward
             var place = shared;
             foreach (var segment in new Attention.Segments(call, first + j / queries->Group, keyValueHead, shared))
             {
-                VectorOps.DotRows(
-                    queries->QueryOf(j), segment.Keys, segment.Stride, segment.Count, queries->Size, queries->ScoresOf(j) + place);
-                place += segment.Count;
-            }
-        }
-    }
-
-    /// <summary>y += w_t v_t of every query, t in visiting order.</summary>
-    private static void Values(Attention.Call* call, Queries* queries, int first, int keyValueHead, int shared)
-    {
-        var seen = 0;
-        foreach (var segment in new Attention.Segments(call, first, keyValueHead, 0, shared))
-        {
-            for (var t = 0; t < segment.Count; t += ChunkKeys)
-            {
-                var count = Math.Min(ChunkKeys, segment.Count - t);
-                AddWeightedRows(queries, segment.Values + t * segment.Stride, segment.Stride, count, seen + t);
-            }
-
-            seen += segment.Count;
-        }
-
-        for (var j = 0; j < queries->Count; j++)
-        {
-            var place = shared;
-            foreach (var segment in new Attention.Segments(call, first + j / queries->Group, keyValueHead, shared))
-            {
-                VectorOps.AddWeightedRows(
-                    queries->ScoresOf(j) + place, segment.Values, segment.Stride, segment.Count, queries->Size, queries->OutputOf(j));
+                TVisit.One(queries, j, TVisit.Rows(segment), segment.Stride, segment.Count, place);
                 place += segment.Count;
             }
         }
@@ -150,23 +134,6 @@ internal static unsafe class AttentionForward
 
     /// <summary>True if there are kernels of four queries for heads of this size; their dots are those of <see cref="VectorOps"/>.</summary>
     private static bool CanBlock(int size) => Avx512F.IsSupported && Vector512.IsHardwareAccelerated && size % 16 == 0;
-
-    private static void DotRows(Queries* queries, float* keys, nint stride, int count, int place)
-    {
-        for (var j = 0; j < queries->Count; j += 4)
-        {
-            if (j == queries->Count - 1)
-            {
-                VectorOps.DotRows(queries->QueryOf(j), keys, stride, count, queries->Size, queries->ScoresOf(j) + place);
-                continue;
-            }
-
-            for (var t = 0; t < count; t += 4)
-            {
-                Dot4x4(queries, j, keys + t * stride, stride, Math.Min(4, count - t), place + t);
-            }
-        }
-    }
 
     /// <summary>Up to four queries from <paramref name="j"/> on with up to four keys; what is not there repeats the last.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -247,30 +214,6 @@ internal static unsafe class AttentionForward
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Across(Vector512<float> a, Vector512<float> b) =>
         Avx512F.Shuffle(a, b, 0b10_00_10_00) + Avx512F.Shuffle(a, b, 0b11_01_11_01);
-
-    private static void AddWeightedRows(Queries* queries, float* values, nint stride, int count, int place)
-    {
-        for (var j = 0; j < queries->Count; j += 4)
-        {
-            if (j == queries->Count - 1)
-            {
-                VectorOps.AddWeightedRows(
-                    queries->ScoresOf(j) + place, values, stride, count, queries->Size, queries->OutputOf(j));
-                continue;
-            }
-
-            var i = 0;
-            for (; i + 64 <= queries->Size; i += 64)
-            {
-                AddWeighted4x64(queries, j, values + i, stride, count, place, i);
-            }
-
-            for (; i < queries->Size; i += 16)
-            {
-                AddWeighted4x16(queries, j, values + i, stride, count, place, i);
-            }
-        }
-    }
 
     /// <summary>y += w_t v_t for four queries and 64 columns.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -358,6 +301,59 @@ internal static unsafe class AttentionForward
         b.Store(y + 16);
         c.Store(y + 32);
         d.Store(y + 48);
+    }
+
+    /// <summary>What is done with a run of keys.</summary>
+    private interface IVisit
+    {
+        /// <summary>The rows that are read: keys or values.</summary>
+        static abstract float* Rows(Attention.Segment segment);
+
+        /// <summary>Query j alone.</summary>
+        static abstract void One(Queries* queries, int j, float* rows, nint stride, int count, int place);
+
+        /// <summary>Queries j to j + 3, or as many as there are.</summary>
+        static abstract void Four(Queries* queries, int j, float* rows, nint stride, int count, int place);
+    }
+
+    /// <summary>scores = q k_t.</summary>
+    private readonly struct Scores : IVisit
+    {
+        public static float* Rows(Attention.Segment segment) => segment.Keys;
+
+        public static void One(Queries* queries, int j, float* rows, nint stride, int count, int place) =>
+            VectorOps.DotRows(queries->QueryOf(j), rows, stride, count, queries->Size, queries->ScoresOf(j) + place);
+
+        public static void Four(Queries* queries, int j, float* rows, nint stride, int count, int place)
+        {
+            for (var t = 0; t < count; t += 4)
+            {
+                Dot4x4(queries, j, rows + t * stride, stride, Math.Min(4, count - t), place + t);
+            }
+        }
+    }
+
+    /// <summary>y += w_t v_t, t in visiting order.</summary>
+    private readonly struct Values : IVisit
+    {
+        public static float* Rows(Attention.Segment segment) => segment.Values;
+
+        public static void One(Queries* queries, int j, float* rows, nint stride, int count, int place) =>
+            VectorOps.AddWeightedRows(queries->ScoresOf(j) + place, rows, stride, count, queries->Size, queries->OutputOf(j));
+
+        public static void Four(Queries* queries, int j, float* rows, nint stride, int count, int place)
+        {
+            var i = 0;
+            for (; i + 64 <= queries->Size; i += 64)
+            {
+                AddWeighted4x64(queries, j, rows + i, stride, count, place, i);
+            }
+
+            for (; i < queries->Size; i += 16)
+            {
+                AddWeighted4x16(queries, j, rows + i, stride, count, place, i);
+            }
+        }
     }
 
     /// <summary>The queries of a block: rows times the heads of one key-value head.</summary>

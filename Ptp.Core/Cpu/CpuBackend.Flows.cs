@@ -25,7 +25,7 @@ public sealed unsafe partial class CpuBackend
         float* from = x.Pointer, to = y.Pointer;
         for (var i = 0; i < y.Length; i++)
         {
-            to[i] = 1f / (1f + FastMath.Exp(-from[i]));
+            to[i] = FastMath.Sigmoid(from[i]);
         }
     }
 

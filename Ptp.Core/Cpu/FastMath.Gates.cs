@@ -19,8 +19,8 @@ public static partial class FastMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> ExpBelowZero(Vector512<float> x)
     {
-        var s = Parts(x, out var scale);
-        return Vector512.AndNot((s + Vector512<float>.One) * scale, Vector512.LessThan(x, Vector512.Create(ExpLowest)));
+        var s = Parts(x, out var n);
+        return Vector512.AndNot((s + Vector512<float>.One) * PowerOfTwo(n), Vector512.LessThan(x, Vector512.Create(ExpLowest)));
     }
 
     /// <summary>exp of eight numbers, none above zero.</summary>
@@ -28,8 +28,8 @@ public static partial class FastMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> ExpBelowZero(Vector256<float> x)
     {
-        var s = Parts(x, out var scale);
-        return Vector256.AndNot((s + Vector256<float>.One) * scale, Vector256.LessThan(x, Vector256.Create(ExpLowest)));
+        var s = Parts(x, out var n);
+        return Vector256.AndNot((s + Vector256<float>.One) * PowerOfTwo(n), Vector256.LessThan(x, Vector256.Create(ExpLowest)));
     }
 
     /// <summary>1 / (1 + exp(-x)).</summary>
@@ -60,7 +60,8 @@ public static partial class FastMath
     private static Vector512<float> Gate(Vector512<float> x, Vector512<float> y)
     {
         var one = Vector512<float>.One;
-        var s = Parts(-Vector512.MinNative(Vector512.Create(Open), x), out var scale);
+        var s = Parts(-Vector512.MinNative(Vector512.Create(Open), x), out var n);
+        var scale = PowerOfTwo(n);
         var fraction = s * scale;
         var d = one + scale + fraction;
         var r = Avx512F.IsSupported ? Avx512F.Reciprocal14(d) : one / d;
@@ -79,7 +80,8 @@ public static partial class FastMath
     private static Vector256<float> Gate(Vector256<float> x, Vector256<float> y)
     {
         var one = Vector256<float>.One;
-        var s = Parts(-Vector256.MinNative(Vector256.Create(Open), x), out var scale);
+        var s = Parts(-Vector256.MinNative(Vector256.Create(Open), x), out var n);
+        var scale = PowerOfTwo(n);
         var fraction = s * scale;
         var d = one + scale + fraction;
         var r = Avx512F.VL.IsSupported ? Avx512F.VL.Reciprocal14(d) : one / d;
@@ -101,36 +103,12 @@ public static partial class FastMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<float> Bounded(Vector256<float> x) => Vector256.MaxNative(Vector256.Create(Closed), x);
 
-    /// <summary>exp(x) = (1 + s) * scale, scale a power of two; for x from <see cref="ExpLowest"/> to 88.</summary>
+    /// <summary>2^n of what <see cref="Parts(Vector512{float}, out Vector512{int})"/> says; n from -126 to 127.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Parts(Vector512<float> x, out Vector512<float> scale)
-    {
-        var magic = Vector512.Create(Magic);
-        var t = Vector512.FusedMultiplyAdd(x, Vector512.Create(Log2E), magic);
-        var n = t - magic;
-        var r = Vector512.FusedMultiplyAdd(n, Vector512.Create(-Ln2High), x);
-        r = Vector512.FusedMultiplyAdd(n, Vector512.Create(-Ln2Low), r);
-        var q = Vector512.FusedMultiplyAdd(Vector512.Create(Q4), r, Vector512.Create(Q3));
-        q = Vector512.FusedMultiplyAdd(q, r, Vector512.Create(Q2));
-        q = Vector512.FusedMultiplyAdd(q, r, Vector512.Create(Q1));
-        q = Vector512.FusedMultiplyAdd(q, r, Vector512.Create(Q0));
-        scale = (Vector512.ShiftLeft(t.AsInt32(), 23) + Vector512.Create(ExponentOfOne)).AsSingle();
-        return Vector512.FusedMultiplyAdd(r * r, q, r);
-    }
+    private static Vector512<float> PowerOfTwo(Vector512<int> n) =>
+        (Vector512.ShiftLeft(n, 23) + Vector512.Create(ExponentOfOne)).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<float> Parts(Vector256<float> x, out Vector256<float> scale)
-    {
-        var magic = Vector256.Create(Magic);
-        var t = Vector256.FusedMultiplyAdd(x, Vector256.Create(Log2E), magic);
-        var n = t - magic;
-        var r = Vector256.FusedMultiplyAdd(n, Vector256.Create(-Ln2High), x);
-        r = Vector256.FusedMultiplyAdd(n, Vector256.Create(-Ln2Low), r);
-        var q = Vector256.FusedMultiplyAdd(Vector256.Create(Q4), r, Vector256.Create(Q3));
-        q = Vector256.FusedMultiplyAdd(q, r, Vector256.Create(Q2));
-        q = Vector256.FusedMultiplyAdd(q, r, Vector256.Create(Q1));
-        q = Vector256.FusedMultiplyAdd(q, r, Vector256.Create(Q0));
-        scale = (Vector256.ShiftLeft(t.AsInt32(), 23) + Vector256.Create(ExponentOfOne)).AsSingle();
-        return Vector256.FusedMultiplyAdd(r * r, q, r);
-    }
+    private static Vector256<float> PowerOfTwo(Vector256<int> n) =>
+        (Vector256.ShiftLeft(n, 23) + Vector256.Create(ExponentOfOne)).AsSingle();
 }

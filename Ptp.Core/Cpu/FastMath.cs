@@ -52,17 +52,8 @@ public static partial class FastMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Exp(Vector256<float> x)
     {
-        var magic = Vector256.Create(Magic);
-        var t = Vector256.FusedMultiplyAdd(x, Vector256.Create(Log2E), magic);
-        var n = t - magic;
-        var r = Vector256.FusedMultiplyAdd(n, Vector256.Create(-Ln2High), x);
-        r = Vector256.FusedMultiplyAdd(n, Vector256.Create(-Ln2Low), r);
-        var q = Vector256.FusedMultiplyAdd(Vector256.Create(Q4), r, Vector256.Create(Q3));
-        q = Vector256.FusedMultiplyAdd(q, r, Vector256.Create(Q2));
-        q = Vector256.FusedMultiplyAdd(q, r, Vector256.Create(Q1));
-        q = Vector256.FusedMultiplyAdd(q, r, Vector256.Create(Q0));
-        var p = Vector256.FusedMultiplyAdd(r * r, q, r) + Vector256<float>.One;
-        var result = (p.AsInt32() + Vector256.ShiftLeft(t.AsInt32(), 23)).AsSingle();
+        var p = Parts(x, out var n) + Vector256<float>.One;
+        var result = (p.AsInt32() + Vector256.ShiftLeft(n, 23)).AsSingle();
         result = Vector256.ConditionalSelect(
             Vector256.LessThanOrEqual(x, Vector256.Create(ExpHighest)), result, x * float.PositiveInfinity);
         return Vector256.AndNot(result, Vector256.LessThan(x, Vector256.Create(ExpLowest)));
@@ -73,19 +64,45 @@ public static partial class FastMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Exp(Vector512<float> x)
     {
+        var p = Parts(x, out var n) + Vector512<float>.One;
+        var result = (p.AsInt32() + Vector512.ShiftLeft(n, 23)).AsSingle();
+        result = Vector512.ConditionalSelect(
+            Vector512.LessThanOrEqual(x, Vector512.Create(ExpHighest)), result, x * float.PositiveInfinity);
+        return Vector512.AndNot(result, Vector512.LessThan(x, Vector512.Create(ExpLowest)));
+    }
+
+    /// <summary>exp(x) = (1 + s) 2^n, s = r + r^2 q(r).</summary>
+    /// <param name="x">The exponents.</param>
+    /// <param name="n">n in its low bits; what is above is for a shift by 23 to drop.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Parts(Vector512<float> x, out Vector512<int> n)
+    {
         var magic = Vector512.Create(Magic);
         var t = Vector512.FusedMultiplyAdd(x, Vector512.Create(Log2E), magic);
-        var n = t - magic;
-        var r = Vector512.FusedMultiplyAdd(n, Vector512.Create(-Ln2High), x);
-        r = Vector512.FusedMultiplyAdd(n, Vector512.Create(-Ln2Low), r);
+        var whole = t - magic;
+        var r = Vector512.FusedMultiplyAdd(whole, Vector512.Create(-Ln2High), x);
+        r = Vector512.FusedMultiplyAdd(whole, Vector512.Create(-Ln2Low), r);
         var q = Vector512.FusedMultiplyAdd(Vector512.Create(Q4), r, Vector512.Create(Q3));
         q = Vector512.FusedMultiplyAdd(q, r, Vector512.Create(Q2));
         q = Vector512.FusedMultiplyAdd(q, r, Vector512.Create(Q1));
         q = Vector512.FusedMultiplyAdd(q, r, Vector512.Create(Q0));
-        var p = Vector512.FusedMultiplyAdd(r * r, q, r) + Vector512<float>.One;
-        var result = (p.AsInt32() + Vector512.ShiftLeft(t.AsInt32(), 23)).AsSingle();
-        result = Vector512.ConditionalSelect(
-            Vector512.LessThanOrEqual(x, Vector512.Create(ExpHighest)), result, x * float.PositiveInfinity);
-        return Vector512.AndNot(result, Vector512.LessThan(x, Vector512.Create(ExpLowest)));
+        n = t.AsInt32();
+        return Vector512.FusedMultiplyAdd(r * r, q, r);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Parts(Vector256<float> x, out Vector256<int> n)
+    {
+        var magic = Vector256.Create(Magic);
+        var t = Vector256.FusedMultiplyAdd(x, Vector256.Create(Log2E), magic);
+        var whole = t - magic;
+        var r = Vector256.FusedMultiplyAdd(whole, Vector256.Create(-Ln2High), x);
+        r = Vector256.FusedMultiplyAdd(whole, Vector256.Create(-Ln2Low), r);
+        var q = Vector256.FusedMultiplyAdd(Vector256.Create(Q4), r, Vector256.Create(Q3));
+        q = Vector256.FusedMultiplyAdd(q, r, Vector256.Create(Q2));
+        q = Vector256.FusedMultiplyAdd(q, r, Vector256.Create(Q1));
+        q = Vector256.FusedMultiplyAdd(q, r, Vector256.Create(Q0));
+        n = t.AsInt32();
+        return Vector256.FusedMultiplyAdd(r * r, q, r);
     }
 }
