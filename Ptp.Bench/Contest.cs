@@ -31,7 +31,7 @@ internal static class Clock
     {
         var start = Stopwatch.GetTimestamp();
         body();
-        var elapsed = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        var elapsed = Since(start);
         if (elapsed > 5 * Math.Max(seconds, 0.02))
         {
             return elapsed;
@@ -42,11 +42,14 @@ internal static class Clock
         {
             body();
             calls++;
-            elapsed = Stopwatch.GetElapsedTime(start).TotalSeconds;
+            elapsed = Since(start);
         }
         while (elapsed < seconds);
         return elapsed / calls;
     }
+
+    /// <summary>Seconds since a time stamp, to the counter's own resolution: a TimeSpan counts by 100 ns, which a short call may not reach.</summary>
+    private static double Since(long start) => (double)(Stopwatch.GetTimestamp() - start) / Stopwatch.Frequency;
 }
 
 /// <summary>Rounds of a plan.</summary>
