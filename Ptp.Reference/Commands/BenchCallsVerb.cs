@@ -55,12 +55,7 @@ internal sealed class BenchCallsVerb : Verb
             $"at most the context of {config.MaxContext} in all", "Lower --max-rows or --context.");
         call.Out.Note($"{backend.Name}; {model.Folder}; {Invariant($"{config.Parameters / 1e6:0.0}")} M parameters");
         var costs = CallCosts.Measure(model.Model, rows, [0, context], call.Get(_rounds), 0.01);
-        var adapter = call.Get(_adapter) switch
-        {
-            "none" => null,
-            null => call.Get(_model) is null ? ModelChoice.Default(ModelChoice.Ptp) : null,
-            var named => named,
-        };
+        var adapter = ModelChoice.Shelf(call.Get(_adapter), ModelChoice.Ptp, call.Get(_model) is null);
         var drafts = adapter is null ? null : Drafts(model, adapter, [.. rows.Where(r => r > 1)], context, call.Get(_rounds));
         if (call.Get(_save))
         {

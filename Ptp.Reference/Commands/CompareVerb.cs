@@ -81,12 +81,7 @@ internal sealed class CompareVerb : Verb
 
         using var backend = call.Backend();
         var (isDefault, model) = (call.Get(_model) is null, ModelChoice.Load(call.Get(_model), call.Get(_tokenizer), backend));
-        var adapter = call.Get(_adapter) switch
-        {
-            "none" => null,
-            null => isDefault ? ModelChoice.Default(ModelChoice.Ptp) : null,
-            var named => named,
-        };
+        var adapter = ModelChoice.Shelf(call.Get(_adapter), ModelChoice.Ptp, isDefault);
         var text = ComparedText.Read(call, model, call.Get(_data) ?? [], call.Get(_prompts), call.Get(_promptTokens));
         var (corpus, automaton) = (text.Sorted(), text.Automaton());
         var (heads, drafts) = (new HeadShelf(call, model, call.Get(_heads), isDefault), new DraftShelf(backend, call.Get(_drafts), isDefault));

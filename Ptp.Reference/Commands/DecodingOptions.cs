@@ -75,12 +75,7 @@ internal sealed class DecodingOptions(int maxNew, bool paying, bool always = fal
     /// <summary>Loads what the options name; all checks are done before any weights are read, where possible.</summary>
     public Decoding Load(Call call, IBackend backend)
     {
-        var adapterFolder = call.Get(_adapter) switch
-        {
-            "none" => null,
-            null => call.Get(_model) is null && call.Get(_head) is null ? ModelChoice.Default(ModelChoice.Ptp) : null,
-            var named => named,
-        };
+        var adapterFolder = ModelChoice.Shelf(call.Get(_adapter), ModelChoice.Ptp, call.Get(_model) is null && call.Get(_head) is null);
         var manifest = adapterFolder is null ? null : AdapterFolder.ReadManifest(adapterFolder);
         var law = new SamplingOptions
         {

@@ -70,7 +70,7 @@ internal sealed record ModelChoice(string Folder, Transformer Model, Tokenizer T
     public static string? Default(string name) => ModelsFolder() is { } models
         && Directory.Exists(Path.Combine(models, name)) ? Path.Combine(models, name) : null;
 
-    /// <summary>A folder of folders that belong to a model: the named one, none of it, or for the default model the one that comes with it.</summary>
+    /// <summary>A folder that belongs to a model, an adapter or a shelf of heads: the named one, none, or the one that comes with the default model.</summary>
     /// <param name="named">A folder, 'none', or null.</param>
     /// <param name="name">Its name under the default "models".</param>
     /// <param name="isDefault">True if the model is the default one.</param>

@@ -20,6 +20,7 @@ internal sealed class SpecBenchVerb : Verb
 {
     private const int WarmUps = 3;
     private const int LeastAnswer = 8; // tokens that must fit behind a prompt
+    private static readonly string[] s_default = ["ptp", "ptp tree", "prompt lookup", "token recycling", "lookahead", "sam", "sam over ptp"];
     private readonly Option<string?> _model = Values.Text("--model", "Model folder, as on Hugging Face. Default: models/base.", "FOLDER");
     private readonly Option<string?> _tokenizer = Values.Text("--tokenizer", "Its tokenizer, where its folder has none.", "FILE");
     private readonly Option<string?> _adapter = Values.Text(
@@ -46,8 +47,6 @@ internal sealed class SpecBenchVerb : Verb
     private readonly Option<int> _maxNew = Values.Whole("--max-new", "Most tokens of an answer.", 1024, 1);
     private readonly Option<int> _nodes = Values.Whole("--nodes", "Most rows of a call that verifies a tree.", 32, 2, 256);
     private readonly Option<ulong> _seed = Values.Seed("Seed of u.", 42);
-
-    private static readonly string[] s_default = ["ptp", "ptp tree", "prompt lookup", "token recycling", "lookahead", "sam", "sam over ptp"];
 
     public SpecBenchVerb()
         : base(
@@ -89,6 +88,7 @@ internal sealed class SpecBenchVerb : Verb
         RunRecord.Keep(Path.Combine(folder, RunRecord.Name), "Go on with the answers in " + folder, new JsonObject
         {
             ["base"] = model.Fingerprint,
+            ["adapter"] = Adapter(call),
             ["template"] = call.Get(_template),
             ["temperature"] = law.Temperature,
             ["max_new"] = call.Get(_maxNew),
@@ -110,12 +110,7 @@ internal sealed class SpecBenchVerb : Verb
         Call call, ModelChoice model, SamplingOptions law, IReadOnlyList<string> names, out PickRule rule)
     {
         var systems = CompareVerb.Systems(names);
-        var adapter = call.Get(_adapter) switch
-        {
-            "none" => null,
-            null => call.Get(_model) is null ? ModelChoice.Default(ModelChoice.Ptp) : null,
-            var named => named,
-        };
+        var adapter = Adapter(call);
         var decoding = new Decoding(model, law, call.Get(_seed), 0, call.Get(_maxNew)) { AllowsOtherLaw = true };
         var isDefault = call.Get(_model) is null;
         var parts = new FamilyParts(
@@ -125,13 +120,15 @@ internal sealed class SpecBenchVerb : Verb
         return [.. from system in systems let decoder = system.Make(parts) where decoder is not null select (system, decoder)];
     }
 
+    private string? Adapter(Call call) => ModelChoice.Shelf(call.Get(_adapter), ModelChoice.Ptp, call.Get(_model) is null);
+
     /// <summary>All answers by system; null if stopped before the last.</summary>
     private Dictionary<string, List<SpecAnswer>>? Answer(
         Call call, SpecQuestion[] questions, List<(FamilySystem System, IDecoder Decoder)> decoders, Bench bench)
     {
-        string File(FamilySystem system) => Path.Combine(call.Get(_output)!, system.Name.Replace(' ', '-').Replace(",", "") + ".jsonl");
+        string PathOf(FamilySystem system) => Path.Combine(call.Get(_output)!, system.Name.Replace(' ', '-').Replace(",", "") + ".jsonl");
         var ids = questions.Select(q => q.Id).ToHashSet();
-        var answers = decoders.ToDictionary(d => d.System.Name, d => SpecAnswer.Read(File(d.System), mends: true).Where(a => ids.Contains(a.Id)).ToList());
+        var answers = decoders.ToDictionary(d => d.System.Name, d => SpecAnswer.Read(PathOf(d.System), mends: true).Where(a => ids.Contains(a.Id)).ToList());
         var (done, total) = (answers.Values.Sum(a => a.Count), questions.Length * decoders.Count);
         if (done < total)
         {
@@ -156,7 +153,7 @@ internal sealed class SpecBenchVerb : Verb
                 }
 
                 var answer = bench.Answer(decoder, system.Name, question);
-                answer.AppendTo(File(system));
+                answer.AppendTo(PathOf(system));
                 answers[system.Name].Add(answer);
                 bar.Report(++done, total, question.Task);
             }

@@ -80,8 +80,9 @@ internal sealed record SpecAnswer(
         }
 
         string[] lines = whole.Split('\n', StringSplitOptions.RemoveEmptyEntries);
-        return [.. lines.Select((line, i) => Parse(line) ?? throw new PtpException(asked, $"line {i + 1}",
-            "an answer in Spec-Bench's schema, its numbers in agreement", "Remove the file and answer again."))];
+        var ids = new HashSet<int>();
+        return [.. lines.Select((line, i) => Parse(line) is { } answer && ids.Add(answer.Id) ? answer : throw new PtpException(asked,
+            $"line {i + 1}", "an answer in Spec-Bench's schema, its numbers in agreement, one per question", "Remove the file and answer again."))];
     }
 
     private static SpecAnswer? Parse(string line)

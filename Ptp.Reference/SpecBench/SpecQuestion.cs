@@ -15,8 +15,11 @@ internal sealed record SpecQuestion(int Id, string Category, IReadOnlyList<strin
 {
     private const int LongestFile = 64 << 20;
 
-    /// <summary>The column of published tables that the category belongs to.</summary>
-    public string Task => Category switch
+    /// <summary>The column of published tables that the question belongs to.</summary>
+    public string Task => TaskOf(Category);
+
+    /// <summary>The column of published tables that a category belongs to.</summary>
+    public static string TaskOf(string category) => category switch
     {
         "translation" => "translation",
         "summarization" => "summarization",

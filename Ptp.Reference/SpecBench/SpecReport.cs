@@ -27,12 +27,12 @@ internal sealed record SpecReport(
         Guard.Require(missing.Count == 0 && answers.Count == baseline.Count, $"Compare the answers of '{system}'",
             missing.Count > 0 ? $"no answer to question {missing[0]} ({missing.Count} missing)" : $"{answers.Count} answers",
             $"answers to the baseline's {baseline.Count} questions", "Run the command again: it goes on where it was stopped.");
-        var pairs = baseline.Select(a => (Plain: a, Own: own[a.Id], new SpecQuestion(a.Id, a.Category, a.Turns).Task)).ToList();
+        var pairs = baseline.Select(a => (Plain: a, Own: own[a.Id], Task: SpecQuestion.TaskOf(a.Category))).ToList();
         return new SpecReport(
             system,
             pairs.GroupBy(p => p.Task).ToDictionary(g => g.Key, g => g.Average(p => p.Own.Speed) / g.Average(p => p.Plain.Speed)),
             pairs.Average(p => p.Own.Speed) / pairs.Average(p => p.Plain.Speed),
-            pairs.SelectMany(p => p.Own.AcceptLengths).Average(),
+            pairs.SelectMany(p => p.Own.AcceptLengths).DefaultIfEmpty().Average(), // a model may end every answer at once
             pairs.Count(p => !p.Plain.Turns.SequenceEqual(p.Own.Turns)),
             pairs.Count);
     }

@@ -58,6 +58,8 @@ public sealed class SpecBenchTests(TinyModels tiny)
 
         File.WriteAllText(file, again[0].Replace("\"new_tokens\":[", "\"new_tokens\":[7,") + "\n" + again[1] + "\n");
         CliRun.Refuses("line 1", call);
+        File.WriteAllText(file, again[0] + "\n" + again[0] + "\n");
+        CliRun.Refuses("one per question", call);
         CliRun.Refuses("max_new = 9", [.. call.Select(a => a == "9" ? "10" : a)]);
     }
 
