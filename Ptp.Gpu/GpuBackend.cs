@@ -24,8 +24,13 @@ public sealed partial class GpuBackend : IBackend
     /// <exception cref="PtpException">There is no such device.</exception>
     public GpuBackend(GpuDeviceKind? kind = null) => _scope = GpuScope.Open(kind);
 
+    private GpuBackend(GpuScope scope) => _scope = scope;
+
     /// <inheritdoc/>
     public string Name => _scope.Name;
+
+    /// <summary>The simulator with groups wide enough for every kernel: a thread of the machine for each of theirs, so a launch takes milliseconds.</summary>
+    internal static GpuBackend WithSimulatedGroups() => new(GpuScope.Open(GpuDeviceKind.Simulator, GpuScope.NarrowThreads / 2));
 
     /// <inheritdoc/>
     public Tensor Allocate(int rows, int columns)
@@ -132,15 +137,7 @@ public sealed partial class GpuBackend : IBackend
             "Pack it with the backend that multiplies.");
         Shape(x, y.Rows, w.Inputs);
         Shape(y, x.Rows, w.Outputs);
-        Run(y.Length, new MatMulKernel
-        {
-            X = View(x),
-            W = View(w.Weight),
-            Y = View(y),
-            Inputs = w.Inputs,
-            Outputs = w.Outputs,
-            Accumulate = accumulate ? 1 : 0,
-        });
+        Multiply(x, w, accumulate, y);
     }
 
     /// <inheritdoc/>
@@ -152,15 +149,7 @@ public sealed partial class GpuBackend : IBackend
     {
         Shape(dW, dY.Columns, x.Columns);
         Same(dY.Rows, x.Rows);
-        Run(dW.Length, new MatMulBackwardWeightKernel
-        {
-            DY = View(dY),
-            X = View(x),
-            DW = View(dW),
-            Rows = x.Rows,
-            Outputs = dY.Columns,
-            Inputs = x.Columns,
-        });
+        MultiplyGradient(dY, x, dW);
     }
 
     /// <inheritdoc/>

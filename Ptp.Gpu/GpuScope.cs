@@ -25,7 +25,14 @@ internal sealed class GpuScope : IDisposable
         Stream = Accelerator.CreateStream();
         Name = GpuDevices.NameOf(kind, device);
         Kernels = new KernelCache(Accelerator, kind == GpuDeviceKind.Simulator ? Accelerator.WarpSize : 1 << 22);
+        HasGroups = Accelerator.MaxNumThreadsPerGroup >= NarrowThreads;
     }
+
+    /// <summary>Threads of the widest group that a kernel asks for.</summary>
+    public const int NarrowThreads = 512;
+
+    /// <summary>True where groups are wide enough for tiles; the small simulator computes element by element.</summary>
+    public bool HasGroups { get; }
 
     public Accelerator Accelerator { get; }
 
@@ -36,13 +43,13 @@ internal sealed class GpuScope : IDisposable
     public string Name { get; }
 
     /// <summary>Opens the first device of a kind; null = CUDA if present, else OpenCL, never the simulator.</summary>
-    public static GpuScope Open(GpuDeviceKind? wanted)
+    public static GpuScope Open(GpuDeviceKind? wanted, int warps = 1)
     {
         ReadOnlySpan<GpuDeviceKind> kinds =
             wanted is { } only ? [only] : [GpuDeviceKind.Cuda, GpuDeviceKind.OpenCL];
         foreach (var kind in kinds)
         {
-            var context = GpuDevices.TryOpen(kind);
+            var context = GpuDevices.TryOpen(kind, warps);
             for (var i = 0; i < (context?.Devices.Length ?? 0); i++)
             {
                 if (GpuDevices.IsOf(kind, context!.Devices[i]))
