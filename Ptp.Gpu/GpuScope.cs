@@ -4,6 +4,8 @@
 
 using ILGPU;
 using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
+using ILGPU.Runtime.OpenCL;
 using Ptp.Core;
 
 namespace Ptp.Gpu;
@@ -11,10 +13,10 @@ namespace Ptp.Gpu;
 internal sealed class GpuScope : IDisposable
 {
     /// <summary>Scratch slots: an op takes each of them at most once.</summary>
-    private const int Slots = 5;
+    private const int Slots = 2;
 
     private readonly Context _context;
-    private readonly MemoryBuffer1D<int, Stride1D.Dense>?[] _ints = new MemoryBuffer1D<int, Stride1D.Dense>?[Slots];
+    private readonly IntegerRing _ints;
     private readonly MemoryBuffer1D<float, Stride1D.Dense>?[] _floats =
         new MemoryBuffer1D<float, Stride1D.Dense>?[Slots];
 
@@ -23,6 +25,7 @@ internal sealed class GpuScope : IDisposable
         _context = context;
         Accelerator = device.CreateAccelerator(context);
         Stream = Accelerator.CreateStream();
+        _ints = new IntegerRing(Accelerator);
         Name = GpuDevices.NameOf(kind, device);
         Kernels = new KernelCache(Accelerator, kind == GpuDeviceKind.Simulator ? Accelerator.WarpSize : 1 << 22);
         HasGroups = Accelerator.MaxNumThreadsPerGroup >= NarrowThreads;
@@ -68,24 +71,22 @@ internal sealed class GpuScope : IDisposable
 
     public GpuStorage Allocate(long length)
     {
-        // ILGPU refuses empty buffers; one float more than none is never seen.
-        var buffer = Accelerator.Allocate1D<float>(Math.Max(1, length));
-        buffer.MemSetToZero(Stream);
-        return new GpuStorage(this, buffer);
+        try
+        {
+            // ILGPU refuses empty buffers; one float more than none is never seen.
+            var buffer = Accelerator.Allocate1D<float>(Math.Max(1, length));
+            buffer.MemSetToZero(Stream);
+            return new GpuStorage(this, buffer);
+        }
+        catch (Exception e) when (e is OutOfMemoryException or CudaException { Error: nameof(CudaError.CUDA_ERROR_OUT_OF_MEMORY) } or CLException)
+        {
+            throw new PtpException($"Allocate {length} floats on {Name}", $"a device of {Accelerator.MemorySize >> 20} MiB that has no room left",
+                $"{(length * sizeof(float)) >> 20} MiB free", "Halve --batch, or use a shorter context or a smaller model.", e);
+        }
     }
 
     /// <summary>Integers of one op on the device: ids, positions, slots, ranges.</summary>
-    public ArrayView<int> Ints(int slot, ReadOnlySpan<int> values)
-    {
-        var view = Grown(ref _ints[slot], values.Length);
-        if (!values.IsEmpty)
-        {
-            view.CopyFromCPU(Stream, values);
-            Stream.Synchronize(); // the copy reads host memory that the caller may reuse
-        }
-
-        return view;
-    }
+    public ArrayView<int> Ints(ReadOnlySpan<int> values) => _ints.Send(Stream, values);
 
     /// <summary>Undefined floats for the inside of one op.</summary>
     public ArrayView<float> Floats(int slot, int length) => Grown(ref _floats[slot], length);
@@ -104,6 +105,7 @@ internal sealed class GpuScope : IDisposable
 
     public void Dispose()
     {
+        _ints.Dispose();
         Stream.Dispose();
         Accelerator.Dispose(); // and with it every buffer
         _context.Dispose();
