@@ -73,12 +73,20 @@ internal sealed class GpuScope : IDisposable
     {
         try
         {
-            // ILGPU refuses empty buffers; one float more than none is never seen.
-            var buffer = Accelerator.Allocate1D<float>(Math.Max(1, length));
-            buffer.MemSetToZero(Stream);
-            return new GpuStorage(this, buffer);
+            return TryAllocate(length);
         }
-        catch (Exception e) when (e is OutOfMemoryException or CudaException { Error: nameof(CudaError.CUDA_ERROR_OUT_OF_MEMORY) } or CLException)
+        catch (Exception e) when (IsOutOfMemory(e))
+        {
+            // Buffers that nobody holds any more are freed when they are collected, and the collector does not see a device's memory.
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+        }
+
+        try
+        {
+            return TryAllocate(length);
+        }
+        catch (Exception e) when (IsOutOfMemory(e))
         {
             throw new PtpException($"Allocate {length} floats on {Name}", $"a device of {Accelerator.MemorySize >> 20} MiB that has no room left",
                 $"{(length * sizeof(float)) >> 20} MiB free", "Halve --batch, or use a shorter context or a smaller model.", e);
@@ -110,6 +118,17 @@ internal sealed class GpuScope : IDisposable
         Accelerator.Dispose(); // and with it every buffer
         _context.Dispose();
     }
+
+    private GpuStorage TryAllocate(long length)
+    {
+        // ILGPU refuses empty buffers; one float more than none is never seen.
+        var buffer = Accelerator.Allocate1D<float>(Math.Max(1, length));
+        buffer.MemSetToZero(Stream);
+        return new GpuStorage(this, buffer);
+    }
+
+    private static bool IsOutOfMemory(Exception e) =>
+        e is OutOfMemoryException or CudaException { Error: nameof(CudaError.CUDA_ERROR_OUT_OF_MEMORY) } or CLException;
 
     private ArrayView<T> Grown<T>(ref MemoryBuffer1D<T, Stride1D.Dense>? buffer, int length)
         where T : unmanaged
