@@ -35,6 +35,9 @@ public sealed partial class GpuBackend
     /// <summary>Forces a rung of the ladder; the result is the same to the bit.</summary>
     public ProductKernel Product { get; set; }
 
+    /// <summary>True if the device can run a rung.</summary>
+    public bool Has(ProductKernel rung) => _scope.HasGroups || rung is ProductKernel.Best or ProductKernel.Elements;
+
     private void Multiply(Tensor x, GpuPackedMatrix w, bool accumulate, Tensor y)
     {
         var fits = ByFours(x) && ByFours(w.Weight) && ByFours(y);
@@ -102,7 +105,7 @@ public sealed partial class GpuBackend
     {
         if (Product != ProductKernel.Best)
         {
-            Guard.Require(Product == ProductKernel.Elements || (fits && _scope.HasGroups), $"Multiply by {Product}",
+            Guard.Require(Product == ProductKernel.Elements || (fits && Has(Product)), $"Multiply by {Product}",
                 fits ? $"a device with groups of {_scope.Accelerator.MaxNumThreadsPerGroup} threads" : "rows that are no multiple of four floats",
                 $"groups of {GpuScope.NarrowThreads} threads and rows of whole fours", "Leave the choice to ProductKernel.Best.");
             return Product;

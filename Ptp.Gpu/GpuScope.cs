@@ -17,6 +17,7 @@ internal sealed class GpuScope : IDisposable
 
     private readonly Context _context;
     private readonly IntegerRing _ints;
+    private long _waits;
     private readonly MemoryBuffer1D<float, Stride1D.Dense>?[] _floats =
         new MemoryBuffer1D<float, Stride1D.Dense>?[Slots];
 
@@ -44,6 +45,9 @@ internal sealed class GpuScope : IDisposable
     public KernelCache Kernels { get; }
 
     public string Name { get; }
+
+    /// <summary>How often the host has waited for the device.</summary>
+    public long Waits => _waits + _ints.Waits;
 
     /// <summary>Opens the first device of a kind; null = CUDA if present, else OpenCL, never the simulator.</summary>
     public static GpuScope Open(GpuDeviceKind? wanted, int warps = 1)
@@ -103,12 +107,14 @@ internal sealed class GpuScope : IDisposable
     {
         destination.CopyFromCPU(Stream, source);
         Stream.Synchronize();
+        _waits++;
     }
 
     public void Download(ArrayView<float> source, Span<float> destination)
     {
         source.CopyToCPU(Stream, destination);
         Stream.Synchronize();
+        _waits++;
     }
 
     public void Dispose()
