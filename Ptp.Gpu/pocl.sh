@@ -8,9 +8,8 @@ folder=$(mkdir -p "$1" && cd "$1" && pwd); shift
 root=$(cd "$(dirname "$0")/.." && pwd)
 sdk=$(dirname "$(readlink -f "$(command -v dotnet)")")
 
-if [ ! -e "$folder/usr/lib/x86_64-linux-gnu/libOpenCL.so" ]; then
+if [ ! -e "$folder/usr/lib/x86_64-linux-gnu/libOpenCL.so.1" ]; then
   debootstrap --variant=minbase --include=pocl-opencl-icd,ocl-icd-libopencl1,libicu76,ca-certificates trixie "$folder"
-  ln -sf libOpenCL.so.1 "$folder/usr/lib/x86_64-linux-gnu/libOpenCL.so"  # the name that ILGPU asks for
 fi
 
 # Its own mounts, gone with the command: the repository, the SDK and the packages at the places where they are outside.
