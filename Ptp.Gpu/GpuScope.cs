@@ -32,6 +32,9 @@ internal sealed class GpuScope : IDisposable
         HasGroups = Accelerator.MaxNumThreadsPerGroup >= NarrowThreads;
     }
 
+    /// <summary>True for CUDA devices that multiply BF16 by warps.</summary>
+    public bool HasTensorCores => Accelerator is CudaAccelerator cuda && cuda.Architecture >= CudaArchitecture.SM_80;
+
     /// <summary>Threads of the widest group that a kernel asks for.</summary>
     public const int NarrowThreads = 512;
 
