@@ -20,6 +20,7 @@ public sealed class FlowDrafter : IDrafter
     private readonly float[] _u; // of token g, then of the slots' tokens
     private readonly int[] _slotOf;
     private readonly int[] _known;
+    private double[] _chances = [];
 
     /// <summary>A drafter.</summary>
     /// <param name="ptp">Slots with a constant embedding, categorical or one-hot, gated or of a student.</param>
@@ -52,6 +53,9 @@ public sealed class FlowDrafter : IDrafter
     public double PickSoftness { get; set; } = 0.1;
 
     /// <inheritdoc/>
+    public bool RunsUncached => true;
+
+    /// <inheritdoc/>
     public void Start(IReadOnlyList<int> prompt) => _own?.Start(prompt);
 
     /// <inheritdoc/>
@@ -77,7 +81,8 @@ public sealed class FlowDrafter : IDrafter
             Bend(session, run.Tape, u, g, hidden.Slice(fresh.Length + skipped, count - 1));
         }
 
-        return new Draft(_tokens.AsSpan(0, count), _confidences.AsSpan(0, count), knowsFirstLaw: _own is null);
+        var confidences = _confidences.AsSpan(0, count);
+        return new Draft(_tokens.AsSpan(0, count), confidences, knowsFirstLaw: _own is null) { Chances = _ptp.Chances(confidences, ref _chances) };
     }
 
     /// <summary>Tokens g + 1, ... of slots [R, D], token g being known.</summary>

@@ -47,6 +47,18 @@ public sealed class FlowHead
         _layers = [.. Enumerable.Range(0, size.Layers).Select(l => new Layer(network, size, _knots.Value.Columns, l, seed))];
     }
 
+    /// <summary>A head of zero effect on slots whose law is the softmax of their logits: trained on tokens, or at temperature 1.</summary>
+    /// <param name="ptp">The slots.</param>
+    /// <param name="size">Sizes.</param>
+    /// <param name="seed">Seed of its weights.</param>
+    public static FlowHead On(SlotModel ptp, FlowHeadSize size, ulong seed)
+    {
+        Guard.Require(ptp.Reading == SlotReading.OneHot || ptp.Law is { Temperature: 1, TopK: 0, TopP: 1 }, "Put a flow head on slots",
+            $"{ptp.Reading} slots at temperature {Guard.Text(ptp.Law.Temperature)}", "one-hot slots, or any at temperature 1, nothing cut off",
+            "Distill slots with --reading one-hot --embedding constant.");
+        return new FlowHead(ptp.Network, size, new SamplingOptions { Temperature = 1 }, seed);
+    }
+
     /// <summary>The network whose slots it bends.</summary>
     public Transformer Network { get; }
 

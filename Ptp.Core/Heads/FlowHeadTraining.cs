@@ -71,11 +71,39 @@ public sealed class FlowHeadTraining
         return new StepReport(step, loss / weight, rate, norm, _slots.Batch.Targets.Length);
     }
 
+    /// <summary>Sets <see cref="SlotModel.PickSoftness"/> to what makes guesses right most often, on fresh starts; texts without u cannot tell.</summary>
+    /// <param name="batches">Batches to measure it on.</param>
+    public void Calibrate(int batches)
+    {
+        if (_source == FlowHeadSource.Likelihood)
+        {
+            return;
+        }
+
+        var (softness, width) = (new SoftnessCount(_ptp.Rule), _ptp.NumbersPerToken);
+        for (var i = 0; i < batches; i++)
+        {
+            _slots.Draw(_slots.Stream(-1 - i));
+            var batch = _slots.Batch;
+            var slotOf = _slots.PlacesBehindKnown(batch);
+            var (hidden, logits) = _slots.States(batch);
+            _tape.Reset();
+            _picks.Read(_tape, new FlowSlots(
+                hidden, logits, batch.EarlierTokens(_head.Size.History).ToArray(), slotOf, batch.TargetU, batch.U));
+            foreach (var row in Enumerable.Range(0, slotOf.Length).Where(row => slotOf[row] >= 0))
+            {
+                softness.Add(batch.TargetU.Slice(row * width, width), _picks.Law(row), batch.Targets[row]);
+            }
+        }
+
+        _ptp.PickSoftness = softness.Best;
+    }
+
     /// <summary>Loss of the last layer over a batch and the sum of its weights; gradients of all layers' losses are recorded.</summary>
     internal (double Loss, double Weight) Loss(DistillationBatch batch, RandomStream noise)
     {
         var (hidden, logits) = _slots.States(batch);
-        var slotOf = FrozenSlots.Places(batch);
+        var slotOf = _slots.PlacesBehindKnown(batch);
         var known = batch.EarlierTokens(_head.Size.History).ToArray();
         var u = batch.TargetU.ToArray();
         if (_source == FlowHeadSource.Likelihood)

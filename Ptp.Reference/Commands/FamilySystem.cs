@@ -33,7 +33,7 @@ internal sealed record FamilyParts(
     public ITreeDrafter? Ptp() => Decoding.Adapter switch
     {
         null => null,
-        { Reading: SlotReading.Categorical, SharesBase: true } adapter => new CategoricalTreeDrafter(adapter),
+        { HasTrees: true } adapter => new CategoricalTreeDrafter(adapter),
         var adapter => new ChainTree(adapter.NewDrafter()),
     };
 
