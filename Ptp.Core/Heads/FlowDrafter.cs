@@ -15,11 +15,11 @@ public sealed class FlowDrafter : IDrafter
     private readonly SlotModel _ptp;
     private readonly ISlotLaws _head;
     private readonly ModelSession? _own; // a student's
-    private readonly int[] _tokens;
-    private readonly float[] _confidences;
-    private readonly float[] _u; // of token g, then of the slots' tokens
-    private readonly int[] _slotOf;
-    private readonly int[] _known;
+    private int[] _tokens = [];
+    private float[] _confidences = [];
+    private float[] _u = []; // of token g, then of the slots' tokens
+    private int[] _slotOf = [];
+    private int[] _known = [];
     private double[] _chances = [];
 
     /// <summary>A drafter.</summary>
@@ -40,10 +40,6 @@ public sealed class FlowDrafter : IDrafter
             "Use the slots the head was trained on.");
         _own = ptp.SharesBase ? null : new ModelSession(ptp.Network, head.Sampling, ptp.Rule);
         (_ptp, _head) = (ptp, head);
-        (_tokens, _confidences) = (new int[Slots], new float[Slots]);
-        _u = new float[(Slots + 1) * ptp.NumbersPerToken];
-        _slotOf = [.. Enumerable.Range(0, Slots)];
-        _known = new int[Slots * head.History];
     }
 
     /// <inheritdoc/>
@@ -64,6 +60,12 @@ public sealed class FlowDrafter : IDrafter
         Guard.Require(_own is not null || ReferenceEquals(session.Model, _ptp.Network), "Draft with a flow head", "a session on another model",
             "the head's own base", "Load the head on this model.");
         var (run, skipped) = (_own ?? session, 1 - _ptp.Shift);
+
+        if (_tokens.Length < count)
+        {
+            (_tokens, _confidences, _u) = (new int[count], new float[count], new float[count * _ptp.NumbersPerToken]);
+            (_slotOf, _known) = ([.. Enumerable.Range(0, count)], new int[count * _head.History]);
+        }
 
         // On the base only its last token is not cached; a student lags by what the last round committed.
         var fresh = CollectionsMarshal.AsSpan(session.Tokens)[run.Cache.Length..];
