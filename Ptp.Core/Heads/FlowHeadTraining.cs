@@ -117,14 +117,8 @@ public sealed class FlowHeadTraining
 
         var loss = 0.0;
         _tape.Reset();
-        _picks.Run(_tape, new FlowSlots(hidden, logits, known, slotOf, u, batch.U), bent =>
-        {
-            // The loss turns logits into their gradient, but the next layer's picks need them: it works on a copy.
-            var copy = _tape.Empty(bent.Value.Rows, bent.Value.Columns);
-            _tape.Backend.Copy(bent.Value, copy.Value);
-            loss = _tape.CrossEntropy(copy, batch.Targets, batch.Weights);
-            _tape.Seed(bent, copy.Value);
-        });
+        _picks.Run(_tape, new FlowSlots(hidden, logits, known, slotOf, u, batch.U),
+            bent => loss = _picks.Loss(_tape, bent, batch.Targets, batch.Weights));
         return (loss, Math.Max(1e-9, batch.Weights.ToArray().Sum(w => (double)w)));
     }
 }

@@ -75,6 +75,9 @@ internal sealed class DistillVerb : Verb
     private readonly Option<int> _flowClusters = Values.Whole(
         "--flow-clusters", "Of a flow head: tokens of the same of so many ranges of ids move together; 0 = each for itself.", 0, 0);
 
+    private readonly Option<int> _flowBins = Values.Whole(
+        "--flow-bins", "Of a flow head: bend u by a rational-quadratic spline of so many bins; 0 = piecewise linear, a knot per token.", 0, 0, 256);
+
     private readonly Option<double?> _softness = Values.NumberOrNone(
         "--pick-softness", "For categorical slots: how far their cells may be off when u picks from them, 0 = trust them. "
         + "Default: what is right most often, measured after the last step.");
@@ -127,7 +130,7 @@ internal sealed class DistillVerb : Verb
         _data.AddTo(this);
         foreach (var option in (Option[])[
             _slots, _kind, _rank, _scale, _studentSize, _embedding, _start, _reading, _samplerHistory, _samplerWidth, _samplerDepth, _flow, _flowLayers,
-            _flowHistory, _flowWidth, _flowClusters, _softness, _loss, _proposals, _beta, _gamma, _continuation, _context, _rows, _steps,
+            _flowHistory, _flowWidth, _flowClusters, _flowBins, _softness, _loss, _proposals, _beta, _gamma, _continuation, _context, _rows, _steps,
             _rate, _warmUp, _checkpoint, _overwrite, _curve])
         {
             Add(option);
@@ -197,8 +200,9 @@ internal sealed class DistillVerb : Verb
     {
         var ptp = PtpAdapter.LoadSlots(slots, model.Model, model.Fingerprint, law, rule);
         (ptp.Confidence, ptp.TreeConfidence) = (null, null); // of the slots alone
-        ptp.Flow = FlowHead.On(
-            ptp, new FlowHeadSize(call.Get(_flowLayers), call.Get(_flowHistory), call.Get(_flowWidth), call.Get(_flowClusters)), call.Get(_data.Seed));
+        var size = new FlowHeadSize(
+            call.Get(_flowLayers), call.Get(_flowHistory), call.Get(_flowWidth), call.Get(_flowClusters), call.Get(_flowBins));
+        ptp.Flow = FlowHead.On(ptp, size, call.Get(_data.Seed));
         return ptp;
     }
 
@@ -256,6 +260,7 @@ internal sealed class DistillVerb : Verb
             ["flow_history"] = call.Get(_flowHistory),
             ["flow_width"] = call.Get(_flowWidth),
             ["flow_clusters"] = call.Get(_flowClusters),
+            ["flow_bins"] = call.Get(_flowBins),
             ["gamma"] = options.Step.Gamma,
             ["continuation"] = options.Step.Continuation,
             ["context_tokens"] = options.Step.ContextTokens,

@@ -139,12 +139,12 @@ public sealed class FlowHeadTests : IDisposable
 
         int[] targets = [.. Enumerable.Range(0, ptp.Slots).Select(_ => random.NextInt(ptp.Network.Config.VocabularySize))];
         int[] earlier = [.. Enumerable.Range(0, ptp.Slots * head.Size.History).Select(_ => random.NextInt(ptp.Network.Config.VocabularySize))];
-        var slots = new Slots(ptp, random);
+        var (slots, picks) = (new Slots(ptp, random), new FlowPicks(head, ptp.Rule));
         var tape = new Tape(_backend) { Recording = true };
         double Loss()
         {
             tape.Reset();
-            return tape.CrossEntropy(head.Logits(tape, 0, slots.Hidden, slots.Logits, earlier), targets, []);
+            return picks.Loss(tape, head.Bend(tape, 0, slots.Hidden, slots.Logits, earlier), targets, []);
         }
 
         Loss();
@@ -171,6 +171,56 @@ public sealed class FlowHeadTests : IDisposable
         Assert.True(Math.Abs(measured - slope) <= 5e-3 * Math.Max(1, Math.Abs(measured)), $"{measured} by differences, {slope} on the tape");
         Assert.True(Math.Abs(measured - 0.9 * slope) > 5e-3 * Math.Max(1, Math.Abs(measured)) || Math.Abs(measured) < 0.1, "control");
     });
+
+    // 100 splines: the law sums to one within 1e-12, is that of S followed by Pick in the order of the head, and its logarithm has the gradient
+    // it claims; 20,000 random u pick by it (false alarm 1e-9) and not by the law that was bent, the control.
+    [Fact]
+    public void A_spline_has_the_law_and_the_gradient_it_claims()
+    {
+        var noticed = 0;
+        Cases.RunSeeds(100, seed =>
+        {
+            var random = new RandomStream((ulong)seed, "spline");
+            var count = 2 + random.NextInt(9);
+            int[] order = [.. Enumerable.Range(0, count).Select(id => (id, random.NextDouble())).OrderBy(p => p.Item2).Select(p => p.id)];
+            var spline = new FlowSpline(2 + random.NextInt(8), order);
+            float[] parameters = [.. Enumerable.Range(0, spline.Map.ParameterCount).Select(_ => (float)(1.5 * random.NextGaussian()))];
+            double[] weights = [.. Enumerable.Range(0, count).Select(id => id == 1 && seed % 4 == 0 ? 0 : Math.Exp(1.5 * random.NextGaussian()))];
+            float[] marginal = [.. weights.Select(w => (float)(w / weights.Sum()))];
+            float[] bent = [.. marginal], kept = [.. marginal];
+            spline.Bend(new float[parameters.Length], kept);
+            Assert.Equal(marginal, kept); // zeros: to the bit
+            spline.Bend(parameters, bent);
+            double[] numbers = [.. parameters.Select(p => (double)p)], law = new double[count];
+            WarpedPick.Law(spline.Map, numbers, [.. order.Select(id => marginal[id])], law);
+            Assert.Equal(1, law.Sum(), 1e-12);
+            Assert.All(order.Zip(law), p => Assert.Equal((float)p.Second, bent[p.First]));
+
+            var counts = new int[count];
+            for (var i = 0; i < 20_000; i++)
+            {
+                counts[order[WarpedPick.Token(random.NextDouble(), spline.Map, numbers, [.. order.Select(id => marginal[id])])]]++;
+            }
+
+            Assert.Null(GoodnessOfFit.Fault(counts, [.. bent.Select(p => (double)p)]));
+            noticed += GoodnessOfFit.Fault(counts, [.. marginal.Select(p => (double)p)]) is null ? 0 : 1;
+
+            var token = Array.IndexOf(bent, bent.Max());
+            var gradient = new float[parameters.Length];
+            Assert.Equal(Math.Log(bent[token]), spline.LogProbability(token, parameters, marginal, 1, gradient), 1e-5);
+            var i2 = random.NextInt(parameters.Length);
+            double At(float step)
+            {
+                var moved = parameters.ToArray();
+                moved[i2] += step;
+                return spline.LogProbability(token, moved, marginal, 1, new float[parameters.Length]);
+            }
+
+            var measured = (At(1f / 4096) - At(-1f / 4096)) / (2.0 / 4096);
+            Assert.True(Math.Abs(measured - gradient[i2]) <= 1e-3 * Math.Max(0.1, Math.Abs(measured)), $"{measured} by differences, {gradient[i2]} claimed");
+        });
+        Assert.True(noticed > 60, $"control: {noticed} of 100 noticed");
+    }
 
     // 200 copulas: S^-1(S(u)) = u, laws sum to one and match frequencies of a grid of u, gradients equal central differences.
     [Fact]
@@ -249,6 +299,7 @@ public sealed class FlowHeadTests : IDisposable
         var (ptp, head, _) = Draw(1, trained: false);
         Assert.Throws<PtpException>(() => new FlowHead(ptp.Network, new FlowHeadSize(Layers: 0), s_law, 1));
         Assert.Throws<PtpException>(() => new FlowHead(ptp.Network, new FlowHeadSize(Clusters: 3), s_law, 1, [0, 0]));
+        Assert.Throws<PtpException>(() => new FlowHead(ptp.Network, new FlowHeadSize(Clusters: 2, Bins: 4), s_law, 1));
         Assert.Throws<PtpException>(() => new CopulaHead(ptp.Network, 4, s_law, TreePick.Instance));
         Assert.Throws<PtpException>(() => Normal.Quantile(0));
         var seeing = new SlotModel(
@@ -274,7 +325,11 @@ public sealed class FlowHeadTests : IDisposable
         {
             PickSoftness = seed % 2 * 0.1,
         };
-        var head = new FlowHead(model, new FlowHeadSize(1 + seed % 3, 1 + seed % 2, 8, seed % 4), s_law, 1);
+        var size = new FlowHeadSize(1 + seed % 3, 1 + seed % 2, 8, seed % 4);
+        size = seed % 5 < 2 ? size with { Clusters = 0, Bins = 2 + seed % 7 } : size;
+        var shuffle = new RandomStream((ulong)seed, "order of a flow head");
+        var order = Enumerable.Range(0, model.Config.VocabularySize).Select(id => (id, shuffle.NextDouble())).OrderBy(p => p.Item2).Select(p => p.id);
+        var head = new FlowHead(model, size, s_law, 1, seed % 2 == 0 ? null : [.. order]);
         if (trained)
         {
             Fill(head, random, spread);
