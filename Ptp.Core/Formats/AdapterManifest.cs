@@ -194,7 +194,7 @@ public sealed record AdapterManifest
             FlowSlotsFingerprint = json.Find("flow_slots_fingerprint") is null ? null : json.String("flow_slots_fingerprint"),
             Flow = json.Find("flow_layers") is null ? null : new Heads.FlowHeadSize(
                 json.Int("flow_layers"), json.Int("flow_history"), json.Int("flow_width"), json.Int("flow_clusters"),
-                json.Find("flow_bins") is null ? 0 : json.Int("flow_bins")),
+                json.Find("flow_bins") is null ? 0 : json.Int("flow_bins"), json.Flag("flow_tied", false)),
             PickRule = json.String("pick_rule"),
             Temperature = json.Number("temperature"),
             TopK = json.Int("top_k"),
@@ -241,6 +241,7 @@ public sealed record AdapterManifest
             json.WriteNumber("flow_width", flow.Width);
             json.WriteNumber("flow_clusters", flow.Clusters);
             json.WriteNumber("flow_bins", flow.Bins);
+            json.WriteBoolean("flow_tied", flow.Tied);
         }
 
         WriteKnots(json, "confidence", Confidence);

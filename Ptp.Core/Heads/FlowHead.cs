@@ -21,7 +21,11 @@ namespace Ptp.Core.Heads;
 /// similar output vectors move together.
 /// </param>
 /// <param name="Bins">K: S is a rational-quadratic spline of so many bins instead; 0 = piecewise linear, a knot per token or cluster.</param>
-public sealed record FlowHeadSize(int Layers = 2, int History = 2, int Width = 256, int Clusters = 0, int Bins = 0);
+/// <param name="Tied">
+/// True: all layers are one network, which learns from the text's own earlier tokens. Those are what drafts pick wherever they are right, and
+/// sweep after sweep one more of them is.
+/// </param>
+public sealed record FlowHeadSize(int Layers = 2, int History = 2, int Width = 256, int Clusters = 0, int Bins = 0, bool Tied = false);
 
 /// <summary>Slots behind a layer.</summary>
 /// <param name="Logits">Logits of the law that is bent no further, or by <paramref name="Spline"/>, [R, V].</param>
@@ -54,7 +58,7 @@ public sealed class FlowHead
         Spline = size.Bins > 0 ? new FlowSpline(size.Bins, order) : null;
         _knots = Spline is not null ? null : size.Clusters == 0 ? network.Head : Membership(network, order, size.Clusters);
         var outputs = _knots?.Value.Columns ?? Spline!.Map.ParameterCount;
-        _layers = [.. Enumerable.Range(0, size.Layers).Select(l => new Layer(network, size, outputs, l, seed))];
+        _layers = [.. Enumerable.Range(0, size.Tied ? 1 : size.Layers).Select(l => new Layer(network, size, outputs, l, seed))];
     }
 
     /// <summary>A head of zero effect on slots whose law is the softmax of their logits: trained on tokens, or at temperature 1.</summary>
@@ -95,7 +99,7 @@ public sealed class FlowHead
         var rows = hidden.Value.Rows;
         Guard.Require(earlier.Length == Size.History * rows, "Run a flow head", $"{earlier.Length} earlier tokens",
             $"{Size.History} for each of {rows} slots", "Give as many as the head reads.");
-        var z = _layers[layer].Run(tape, this, hidden, earlier);
+        var z = _layers[Size.Tied ? 0 : layer].Run(tape, this, hidden, earlier);
         if (_knots is null)
         {
             return new BentSlots(logits, z);

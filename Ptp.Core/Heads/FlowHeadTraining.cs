@@ -1,6 +1,8 @@
 // Trains a flow head on frozen slots. Per layer l the loss is - sum_k log P^l(t_k | t_<i, u_<k); the slots run once, without gradient.
 //   distillation: texts of the base with the u that wrote them;   maximum likelihood: texts alone, u_k drawn in the cell of t_k under the
-//   head's own law, k after k (the slow direction of an IAF, here a few small products per step). Refuses: slots that see u themselves.
+//   head's own law, k after k (the slow direction of an IAF, here a few small products per step). Tied layers read the text's own earlier
+//   tokens instead of picks and need no u: where u wrote the text, picks of as many sweeps as slots are that text, and the two losses one.
+// Refuses: slots that see u themselves.
 
 using Ptp.Core.Autograd;
 using Ptp.Core.Paper;
@@ -106,7 +108,7 @@ public sealed class FlowHeadTraining
         var slotOf = _slots.PlacesBehindKnown(batch);
         var known = batch.EarlierTokens(_head.Size.History).ToArray();
         var u = batch.TargetU.ToArray();
-        if (_source == FlowHeadSource.Likelihood)
+        if (_source == FlowHeadSource.Likelihood && !_head.Size.Tied)
         {
             (u, var possible) = _picks.Invert(new FlowSlots(hidden, logits, known, slotOf, u, batch.U), batch.Targets, noise);
             for (var row = 0; row < possible.Length; row++)
@@ -117,8 +119,16 @@ public sealed class FlowHeadTraining
 
         var loss = 0.0;
         _tape.Reset();
+        if (_head.Size.Tied)
+        {
+            loss = _picks.Loss(_tape, _head.Bend(_tape, 0, hidden, logits, known), batch.Targets, batch.Weights);
+            return (loss, TotalWeight(batch));
+        }
+
         _picks.Run(_tape, new FlowSlots(hidden, logits, known, slotOf, u, batch.U),
             bent => loss = _picks.Loss(_tape, bent, batch.Targets, batch.Weights));
-        return (loss, Math.Max(1e-9, batch.Weights.ToArray().Sum(w => (double)w)));
+        return (loss, TotalWeight(batch));
     }
+
+    private static double TotalWeight(DistillationBatch batch) => Math.Max(1e-9, batch.Weights.ToArray().Sum(w => (double)w));
 }

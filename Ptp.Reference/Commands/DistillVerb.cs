@@ -78,6 +78,9 @@ internal sealed class DistillVerb : Verb
     private readonly Option<int> _flowBins = Values.Whole(
         "--flow-bins", "Of a flow head: bend u by a rational-quadratic spline of so many bins; 0 = piecewise linear, a knot per token.", 0, 0, 256);
 
+    private readonly Option<bool> _flowTied = Values.Switch(
+        "--flow-tied", "Of a flow head: one network for all layers, taught by the text's own earlier tokens: fewer weights, quicker steps.");
+
     private readonly Option<double?> _softness = Values.NumberOrNone(
         "--pick-softness", "For categorical slots: how far their cells may be off when u picks from them, 0 = trust them. "
         + "Default: what is right most often, measured after the last step.");
@@ -130,7 +133,7 @@ internal sealed class DistillVerb : Verb
         _data.AddTo(this);
         foreach (var option in (Option[])[
             _slots, _kind, _rank, _scale, _studentSize, _embedding, _start, _reading, _samplerHistory, _samplerWidth, _samplerDepth, _flow, _flowLayers,
-            _flowHistory, _flowWidth, _flowClusters, _flowBins, _softness, _loss, _proposals, _beta, _gamma, _continuation, _context, _rows, _steps,
+            _flowHistory, _flowWidth, _flowClusters, _flowBins, _flowTied, _softness, _loss, _proposals, _beta, _gamma, _continuation, _context, _rows, _steps,
             _rate, _warmUp, _checkpoint, _overwrite, _curve])
         {
             Add(option);
@@ -201,7 +204,7 @@ internal sealed class DistillVerb : Verb
         var ptp = PtpAdapter.LoadSlots(slots, model.Model, model.Fingerprint, law, rule);
         (ptp.Confidence, ptp.TreeConfidence) = (null, null); // of the slots alone
         var size = new FlowHeadSize(
-            call.Get(_flowLayers), call.Get(_flowHistory), call.Get(_flowWidth), call.Get(_flowClusters), call.Get(_flowBins));
+            call.Get(_flowLayers), call.Get(_flowHistory), call.Get(_flowWidth), call.Get(_flowClusters), call.Get(_flowBins), call.Get(_flowTied));
         ptp.Flow = FlowHead.On(ptp, size, call.Get(_data.Seed));
         return ptp;
     }
@@ -261,6 +264,7 @@ internal sealed class DistillVerb : Verb
             ["flow_width"] = call.Get(_flowWidth),
             ["flow_clusters"] = call.Get(_flowClusters),
             ["flow_bins"] = call.Get(_flowBins),
+            ["flow_tied"] = call.Get(_flowTied),
             ["gamma"] = options.Step.Gamma,
             ["continuation"] = options.Step.Continuation,
             ["context_tokens"] = options.Step.ContextTokens,

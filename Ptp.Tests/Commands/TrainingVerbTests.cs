@@ -62,7 +62,8 @@ public sealed class TrainingVerbTests(TinyModels tiny)
         var (independent, flow) = (tiny.At("made-independent"), tiny.At("made-flow"));
         string[] head = [.. distill.Select(a => a == adapter ? flow : a), "--flow", independent, "--flow-layers", "2", "--flow-width", "8"];
         Assert.True(CliRun.Result(head).GetProperty("complete").GetBoolean());
-        string[] alone = [.. head.Select(a => a == flow ? tiny.At("made-flow-alone") : a), "--proposals", "dataset"];
+        string[] alone = [.. head.Select(a => a == flow ? tiny.At("made-flow-alone") : a), "--proposals", "dataset", "--flow-bins", "4"];
+        CliRun.Result([.. head.Select(a => a == flow ? tiny.At("made-flow-tied") : a), "--flow-tied"]);
         Assert.True(CliRun.Result(alone).GetProperty("complete").GetBoolean());
         string[] use = ["--model", model, "--adapter", flow, "--max-new", "8"];
         var compared = CliRun.Result([

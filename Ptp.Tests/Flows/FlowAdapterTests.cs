@@ -150,7 +150,9 @@ public sealed class FlowAdapterTests : IDisposable
         {
             PickSoftness = trains ? 0 : seed % 2 * 0.1,
         };
-        ptp.Flow = FlowHead.On(ptp, new FlowHeadSize(1 + seed % 4, 1 + seed % 2, 8, seed % 4), 1);
+        var size = new FlowHeadSize(1 + seed % 4, 1 + seed % 2, 8, seed % 4);
+        size = seed % 5 == 0 ? size with { Clusters = 0, Bins = 4 } : seed % 5 == 1 ? size with { Tied = true } : size;
+        ptp.Flow = FlowHead.On(ptp, trains && size.Tied ? size with { Layers = ptp.Slots } : size, 1); // in as many sweeps all picks are final
         foreach (var parameter in lora.Parameters.Concat(ptp.Flow.Parameters))
         {
             Initialise.Gaussian(parameter, random, 0.5);

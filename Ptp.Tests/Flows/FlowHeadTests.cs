@@ -326,7 +326,7 @@ public sealed class FlowHeadTests : IDisposable
             PickSoftness = seed % 2 * 0.1,
         };
         var size = new FlowHeadSize(1 + seed % 3, 1 + seed % 2, 8, seed % 4);
-        size = seed % 5 < 2 ? size with { Clusters = 0, Bins = 2 + seed % 7 } : size;
+        size = seed % 5 < 2 ? size with { Clusters = 0, Bins = 2 + seed % 7 } : size with { Tied = seed % 5 == 2 };
         var shuffle = new RandomStream((ulong)seed, "order of a flow head");
         var order = Enumerable.Range(0, model.Config.VocabularySize).Select(id => (id, shuffle.NextDouble())).OrderBy(p => p.Item2).Select(p => p.id);
         var head = new FlowHead(model, size, s_law, 1, seed % 2 == 0 ? null : [.. order]);

@@ -84,7 +84,7 @@ public sealed class AdapterFolderTests : IDisposable
             SamplerDepth = 0,
             FlowSlots = "../independent",
             FlowSlotsFingerprint = "fedcba9876543210",
-            Flow = new(3, 2, 96, 0, 5),
+            Flow = new(3, 2, 96, 0, 5, true),
         };
         AdapterFolder.Write(_folder, flow, RandomTensors.Some(1));
         Assert.Equal(flow, AdapterFolder.ReadManifest(_folder));
