@@ -10,7 +10,9 @@ using Ptp.Core.Heads;
 using Ptp.Core.Heads.Flows;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
+using Ptp.Core.Tensors;
 using Ptp.Core.Training;
+using Ptp.Gpu;
 using Ptp.Reference.Commands;
 using Ptp.Tests.Oracle;
 using Ptp.Tests.Paper;
@@ -125,6 +127,30 @@ public sealed class FlowHeadTests : IDisposable
             }
         });
         Assert.True(possible > 60 && wrong > possible / 4, $"control: {possible} tokens possible, {wrong} of them not what u picks unbent");
+    }
+
+    // 6 heads: laws of the same weights on the GPU simulator. Control: other weights.
+    [Fact]
+    public void A_head_on_the_gpu_has_the_laws_of_the_cpu()
+    {
+        using var gpu = new GpuBackend(GpuDeviceKind.Simulator);
+        var different = 0;
+        Cases.RunSeeds(6, seed =>
+        {
+            float[][] expected = Laws(_backend, trained: true), laws = Laws(gpu, trained: true), others = Laws(gpu, trained: false);
+            for (var row = 0; row < expected.Length; row++)
+            {
+                Assert.All(expected[row].Zip(laws[row]), p => Assert.Equal(p.First, p.Second, 1e-4f));
+                different += expected[row].Zip(others[row]).Any(p => Math.Abs(p.First - p.Second) > 1e-3) ? 1 : 0;
+            }
+
+            float[][] Laws(IBackend backend, bool trained)
+            {
+                var (ptp, head, _) = Draw(seed, trained, backend: backend);
+                return new Slots(ptp, new RandomStream((ulong)seed, "the same slots")).Laws(new FlowPicks(head, ptp.Rule));
+            }
+        });
+        Assert.True(different > 12, $"control: {different} rows differ");
     }
 
     // 10 heads: the slope of the loss along a random change of all weights, by differences and on the tape.
@@ -310,11 +336,11 @@ public sealed class FlowHeadTests : IDisposable
             new AdamWOptions(), new LearningRate()));
     }
 
-    private (SlotModel Ptp, FlowHead Head, RandomStream Random) Draw(int seed, bool trained, double spread = 1)
+    private (SlotModel Ptp, FlowHead Head, RandomStream Random) Draw(int seed, bool trained, double spread = 1, IBackend? backend = null)
     {
         var random = new RandomStream((ulong)seed, "flow head test");
-        var model = ExactnessCase.RandomModel(_backend, ExactnessCase.RandomConfig(random), random);
-        var lora = new GatedLora(_backend, model.Config, 2, 1, (ulong)seed);
+        var model = ExactnessCase.RandomModel(backend ?? _backend, ExactnessCase.RandomConfig(random), random);
+        var lora = new GatedLora(model.Backend, model.Config, 2, 1, (ulong)seed);
         foreach (var parameter in lora.Parameters)
         {
             Initialise.Gaussian(parameter, random, 0.5);
