@@ -127,8 +127,8 @@ public sealed class SlotModel
     /// <summary>True if slots run through the verifier itself.</summary>
     public bool SharesBase => Lora is not null;
 
-    /// <summary>What distillation trains.</summary>
-    public IEnumerable<Parameter> Trained => [.. Lora?.Parameters ?? Network.Parameters, Table, .. Sampler?.Parameters ?? []];
+    /// <summary>What distillation trains: the flow head alone if there is one.</summary>
+    public IEnumerable<Parameter> Trained => Flow?.Parameters ?? [.. Lora?.Parameters ?? Network.Parameters, Table, .. Sampler?.Parameters ?? []];
 
     /// <summary>True if draft trees and branches can be read off its slots' laws: gated, categorical, and bent by no flow head.</summary>
     public bool HasTrees => this is { Reading: SlotReading.Categorical, SharesBase: true, Flow: null };

@@ -161,7 +161,7 @@ internal sealed class DistillVerb : Verb
             : call.Get(_flow) is { } slots ? FreshFlow(call, model, slots, law, rule) : Fresh(call, model, embedding, law, rule);
         var options = RunOptions(call, model, folder);
         call.Out.Note(Invariant(
-            $"{backend.Name}; {completions.Count} completions; {(ptp.Flow?.Parameters ?? ptp.Trained).Sum(p => (long)p.Value.Length) / 1e6:0.00} M parameters; {folder}"));
+            $"{backend.Name}; {completions.Count} completions; {ptp.Trained.Sum(p => (long)p.Value.Length) / 1e6:0.00} M parameters; {folder}"));
         KeepRecord(call, folder, model.Fingerprint, completions.Count, options);
         using var steps = new TrainingInput.Steps(call, "distill", options.Rate.Steps);
         var complete = DistillationRun.Run(options, ptp, completions, steps.Take, call.Cancellation, model.Model);

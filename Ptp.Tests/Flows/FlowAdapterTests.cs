@@ -90,7 +90,8 @@ public sealed class FlowAdapterTests : IDisposable
             var chances = Judged(u);
             for (var row = 1; row < draft.Length; row++)
             {
-                Assert.True(Math.Abs(chances[row] - draft[row].Chance) <= 1e-4 * Math.Max(1e-2, draft[row].Chance), $"row {row}: {chances[row]}, drafted at {draft[row].Chance}");
+                var chance = draft[row].Chance;
+                Assert.True(Math.Abs(chances[row] - chance) <= 1e-4 * Math.Max(1e-2, chance), $"row {row}: {chances[row]}, drafted at {chance}");
             }
 
             var other = Judged(Auxiliaries.FromSeed((ulong)seed + 1000, ptp.NumbersPerToken));
