@@ -6,7 +6,6 @@ using Ptp.Core.Heads;
 using Ptp.Core.Heads.Flows;
 using Ptp.Core.Paper;
 using Ptp.Tests.Oracle;
-using Ptp.Tests.Paper;
 using Xunit;
 
 namespace Ptp.Tests.Flows;

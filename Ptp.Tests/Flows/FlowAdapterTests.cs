@@ -3,7 +3,6 @@
 // Not here: decoding (FlowHeadDecoderTests), the command line (TrainingVerbTests).
 
 using Ptp.Core;
-using Ptp.Core.Autograd;
 using Ptp.Core.Cpu;
 using Ptp.Core.Decoding;
 using Ptp.Core.Formats;

@@ -14,7 +14,6 @@ using Ptp.Core.Tensors;
 using Ptp.Core.Training;
 using Ptp.Gpu;
 using Ptp.Reference.Commands;
-using Ptp.Tests.Oracle;
 using Ptp.Tests.Paper;
 using Xunit;
 
