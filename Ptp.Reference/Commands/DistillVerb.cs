@@ -202,7 +202,7 @@ internal sealed class DistillVerb : Verb
     private SlotModel FreshFlow(Call call, ModelChoice model, string slots, SamplingOptions law, PickRule rule)
     {
         var ptp = PtpAdapter.LoadSlots(slots, model.Model, model.Fingerprint, law, rule);
-        (ptp.Confidence, ptp.TreeConfidence) = (null, null); // of the slots alone
+        (ptp.Confidence, ptp.TreeConfidence, ptp.PickSoftness) = (null, null, 0.1); // what stood there was measured of the slots alone
         var size = new FlowHeadSize(
             call.Get(_flowLayers), call.Get(_flowHistory), call.Get(_flowWidth), call.Get(_flowClusters), call.Get(_flowBins), call.Get(_flowTied));
         ptp.Flow = FlowHead.On(ptp, size, call.Get(_data.Seed));
