@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the embedded model and its three adapters with `ptp`; every step goes on where it was stopped.
+# Trains the embedded model, its three adapters and a flow head with `ptp`; every step goes on where it was stopped.
 # Usage: models/train.sh FOLDER_WITH_TEXT [RUN_FOLDER]
 # FOLDER_WITH_TEXT holds stories.txt (texts separated by <|endoftext|>) and any number of other .txt files.
 # BASE_SHARES and ADAPTER_SHARES (such as "--share stories=0.35 --share dotnet=0.25") mix the corpora other than by size.
@@ -36,4 +36,8 @@ for adapter in "ptp race:46 8 linear:2 $categorical" "one-hot inverse-cdf 64 fix
   finished "$run/$1" adapter.safetensors || ptp distill --model "$run/base" --corpus "$run/corpus" --completions "$run/completions-${2/:/-}" --count 16384 --max-new 128 \
     --max-prompt 64 ${ADAPTER_SHARES:-} --slots 16 --pick-rule "$2" --rank "$3" --embedding "$4" "${@:5}" --steps "${ADAPTER_STEPS:-11000}" "${law[@]}" --output "$run/$1"
 done
+# A flow head on the independent slots, which stay as they are; it picks by the default rule, on the completions of that rule.
+finished "$run/flow" adapter.safetensors || ptp distill --model "$run/base" --corpus "$run/corpus" --completions "$run/completions-race-46" --count 16384 --max-new 128 \
+  --max-prompt 64 ${ADAPTER_SHARES:-} --pick-rule race:46 --continuation 0.7 --flow "$run/independent" --flow-tied --flow-width 768 --steps "${FLOW_STEPS:-1800}" \
+  "${law[@]}" --output "$run/flow"
 ptp eval --model "$run/base" --adapter "$run/ptp" --compare "$run/independent" --data "$run/corpus" "${law[@]}"

@@ -7,7 +7,21 @@ namespace Ptp.Core.Formats;
 /// <summary>What an adapter folder holds.</summary>
 /// <param name="Manifest">What the adapter says about itself.</param>
 /// <param name="Tensors">Its weights by name.</param>
-public sealed record AdapterFiles(AdapterManifest Manifest, IReadOnlyDictionary<string, StoredTensor> Tensors);
+public sealed record AdapterFiles(AdapterManifest Manifest, IReadOnlyDictionary<string, StoredTensor> Tensors)
+{
+    /// <summary>A hash of all weights rounded to BF16, by which a flow head knows the slots it was trained on.</summary>
+    public string Fingerprint()
+    {
+        var hash = new Hash64();
+        foreach (var (name, tensor) in Tensors.OrderBy(t => t.Key, StringComparer.Ordinal))
+        {
+            hash.Add(name);
+            hash.AddRounded(tensor.Values);
+        }
+
+        return hash.ToString();
+    }
+}
 
 /// <summary>Reads and writes adapter folders.</summary>
 public static class AdapterFolder

@@ -17,6 +17,9 @@ public sealed record AdapterManifest
     /// <summary>The kind that is a small model of its own.</summary>
     public const string Student = "student";
 
+    /// <summary>The kind that is a flow head on the slots of another adapter.</summary>
+    public const string FlowHead = "flow-head";
+
     /// <summary>Slots that start alike, from the auxiliary alone.</summary>
     public const string MeanToken = "mean-token";
 
@@ -41,7 +44,7 @@ public sealed record AdapterManifest
     /// <summary>The base model's name, for messages.</summary>
     public required string BaseName { get; init; }
 
-    /// <summary><see cref="GatedLora"/> or <see cref="Student"/>.</summary>
+    /// <summary><see cref="GatedLora"/>, <see cref="Student"/> or <see cref="FlowHead"/>.</summary>
     public required string Kind { get; init; }
 
     /// <summary>N, tokens proposed in one call.</summary>
@@ -82,6 +85,15 @@ public sealed record AdapterManifest
 
     /// <summary>Blocks of the base that the latest token runs through before the sampler head reads it.</summary>
     public int SamplerDepth { get; init; }
+
+    /// <summary>Of a flow head: the folder of the adapter whose slots it bends, as seen from its own.</summary>
+    public string? FlowSlots { get; init; }
+
+    /// <summary>Hash of that adapter's weights, see <see cref="AdapterFiles.Fingerprint"/>.</summary>
+    public string? FlowSlotsFingerprint { get; init; }
+
+    /// <summary>Its sizes; null for other kinds.</summary>
+    public Heads.FlowHeadSize? Flow { get; init; }
 
     /// <summary>How an auxiliary picks a token of a law.</summary>
     public string PickRule { get; init; } = "inverse-cdf";
@@ -125,7 +137,10 @@ public sealed record AdapterManifest
         Require(BaseFingerprint is { Length: > 0 and <= 128 }, asked, "base_fingerprint", BaseFingerprint,
             "a fingerprint");
         Require(BaseName is not null, asked, "base_name", BaseName, "a text");
-        Require(Kind is GatedLora or Student, asked, "kind", Kind, $"{GatedLora} or {Student}");
+        Require(Kind is GatedLora or Student or FlowHead, asked, "kind", Kind, $"{GatedLora}, {Student} or {FlowHead}");
+        Require(Kind == FlowHead == Flow is not null, asked, "flow_layers", Flow is null ? null : Text(Flow.Layers), $"sizes for a {FlowHead}, none for other kinds");
+        Require(Kind != FlowHead || (!string.IsNullOrWhiteSpace(FlowSlots) && FlowSlotsFingerprint is { Length: > 0 and <= 128 }), asked, "flow_slots",
+            FlowSlots, "the folder of the slots it bends, and their fingerprint");
         Require(Slots is >= 1 and <= 4096, asked, "slots", Text(Slots), "a number from 1 to 4096");
         Require(Rank <= 1 << 16 && Rank >= (Kind == GatedLora ? 1 : 0), asked, "rank", Text(Rank),
             Kind == GatedLora ? "a number from 1 to 65536" : "0 or more");
@@ -175,6 +190,11 @@ public sealed record AdapterManifest
             SamplerHistory = json.Find("sampler_history") is null ? 0 : json.Int("sampler_history"),
             SamplerWidth = json.Find("sampler_width") is null ? 0 : json.Int("sampler_width"),
             SamplerDepth = json.Find("sampler_depth") is null ? 0 : json.Int("sampler_depth"),
+            FlowSlots = json.Find("flow_slots") is null ? null : json.String("flow_slots"),
+            FlowSlotsFingerprint = json.Find("flow_slots_fingerprint") is null ? null : json.String("flow_slots_fingerprint"),
+            Flow = json.Find("flow_layers") is null ? null : new Heads.FlowHeadSize(
+                json.Int("flow_layers"), json.Int("flow_history"), json.Int("flow_width"), json.Int("flow_clusters"),
+                json.Find("flow_bins") is null ? 0 : json.Int("flow_bins"), json.Flag("flow_tied", false)),
             PickRule = json.String("pick_rule"),
             Temperature = json.Number("temperature"),
             TopK = json.Int("top_k"),
@@ -199,13 +219,29 @@ public sealed record AdapterManifest
         json.WriteString("embedding", Embedding);
         json.WriteString("slot_start", SlotStart);
         json.WriteString("reading", Reading);
-        if (Reading == Categorical)
+        if (Reading == Categorical || Kind == FlowHead)
         {
             json.WriteNumber("pick_softness", PickSoftness);
+        }
+
+        if (Reading == Categorical)
+        {
             json.WriteNumber("doubt", Doubt);
             json.WriteNumber("sampler_history", SamplerHistory);
             json.WriteNumber("sampler_width", SamplerWidth);
             json.WriteNumber("sampler_depth", SamplerDepth);
+        }
+
+        if (Flow is { } flow)
+        {
+            json.WriteString("flow_slots", FlowSlots);
+            json.WriteString("flow_slots_fingerprint", FlowSlotsFingerprint);
+            json.WriteNumber("flow_layers", flow.Layers);
+            json.WriteNumber("flow_history", flow.History);
+            json.WriteNumber("flow_width", flow.Width);
+            json.WriteNumber("flow_clusters", flow.Clusters);
+            json.WriteNumber("flow_bins", flow.Bins);
+            json.WriteBoolean("flow_tied", flow.Tied);
         }
 
         WriteKnots(json, "confidence", Confidence);

@@ -15,11 +15,12 @@ public sealed class FlowDrafter : IDrafter
     private readonly SlotModel _ptp;
     private readonly ISlotLaws _head;
     private readonly ModelSession? _own; // a student's
-    private readonly int[] _tokens;
-    private readonly float[] _confidences;
-    private readonly float[] _u; // of token g, then of the slots' tokens
-    private readonly int[] _slotOf;
-    private readonly int[] _known;
+    private int[] _tokens = [];
+    private float[] _confidences = [];
+    private float[] _u = []; // of token g, then of the slots' tokens
+    private int[] _slotOf = [];
+    private int[] _known = [];
+    private double[] _chances = [];
 
     /// <summary>A drafter.</summary>
     /// <param name="ptp">Slots with a constant embedding, categorical or one-hot, gated or of a student.</param>
@@ -39,10 +40,6 @@ public sealed class FlowDrafter : IDrafter
             "Use the slots the head was trained on.");
         _own = ptp.SharesBase ? null : new ModelSession(ptp.Network, head.Sampling, ptp.Rule);
         (_ptp, _head) = (ptp, head);
-        (_tokens, _confidences) = (new int[Slots], new float[Slots]);
-        _u = new float[(Slots + 1) * ptp.NumbersPerToken];
-        _slotOf = [.. Enumerable.Range(0, Slots)];
-        _known = new int[Slots * head.History];
     }
 
     /// <inheritdoc/>
@@ -50,6 +47,9 @@ public sealed class FlowDrafter : IDrafter
 
     /// <summary>How far to trust the cells, see <see cref="PickGuess"/>.</summary>
     public double PickSoftness { get; set; } = 0.1;
+
+    /// <inheritdoc/>
+    public bool RunsUncached => true;
 
     /// <inheritdoc/>
     public void Start(IReadOnlyList<int> prompt) => _own?.Start(prompt);
@@ -60,6 +60,12 @@ public sealed class FlowDrafter : IDrafter
         Guard.Require(_own is not null || ReferenceEquals(session.Model, _ptp.Network), "Draft with a flow head", "a session on another model",
             "the head's own base", "Load the head on this model.");
         var (run, skipped) = (_own ?? session, 1 - _ptp.Shift);
+
+        if (_tokens.Length < count)
+        {
+            (_tokens, _confidences, _u) = (new int[count], new float[count], new float[count * _ptp.NumbersPerToken]);
+            (_slotOf, _known) = ([.. Enumerable.Range(0, count)], new int[count * _head.History]);
+        }
 
         // On the base only its last token is not cached; a student lags by what the last round committed.
         var fresh = CollectionsMarshal.AsSpan(session.Tokens)[run.Cache.Length..];
@@ -77,7 +83,8 @@ public sealed class FlowDrafter : IDrafter
             Bend(session, run.Tape, u, g, hidden.Slice(fresh.Length + skipped, count - 1));
         }
 
-        return new Draft(_tokens.AsSpan(0, count), _confidences.AsSpan(0, count), knowsFirstLaw: _own is null);
+        var confidences = _confidences.AsSpan(0, count);
+        return new Draft(_tokens.AsSpan(0, count), confidences, knowsFirstLaw: _own is null) { Chances = _ptp.Chances(confidences, ref _chances) };
     }
 
     /// <summary>Tokens g + 1, ... of slots [R, D], token g being known.</summary>

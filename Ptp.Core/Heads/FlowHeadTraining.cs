@@ -1,6 +1,8 @@
 // Trains a flow head on frozen slots. Per layer l the loss is - sum_k log P^l(t_k | t_<i, u_<k); the slots run once, without gradient.
 //   distillation: texts of the base with the u that wrote them;   maximum likelihood: texts alone, u_k drawn in the cell of t_k under the
-//   head's own law, k after k (the slow direction of an IAF, here a few small products per step). Refuses: slots that see u themselves.
+//   head's own law, k after k (the slow direction of an IAF, here a few small products per step). Tied layers read the text's own earlier
+//   tokens instead of picks and need no u: where u wrote the text, picks of as many sweeps as slots are that text, and the two losses one.
+// Refuses: slots that see u themselves.
 
 using Ptp.Core.Autograd;
 using Ptp.Core.Paper;
@@ -71,14 +73,42 @@ public sealed class FlowHeadTraining
         return new StepReport(step, loss / weight, rate, norm, _slots.Batch.Targets.Length);
     }
 
+    /// <summary>Sets <see cref="SlotModel.PickSoftness"/> to what makes guesses right most often, on fresh starts; texts without u cannot tell.</summary>
+    /// <param name="batches">Batches to measure it on.</param>
+    public void Calibrate(int batches)
+    {
+        if (_source == FlowHeadSource.Likelihood)
+        {
+            return;
+        }
+
+        var (softness, width) = (new SoftnessCount(_ptp.Rule), _ptp.NumbersPerToken);
+        for (var i = 0; i < batches; i++)
+        {
+            _slots.Draw(_slots.Stream(-1 - i));
+            var batch = _slots.Batch;
+            var slotOf = _slots.PlacesBehindKnown(batch);
+            var (hidden, logits) = _slots.States(batch);
+            _tape.Reset();
+            _picks.Read(_tape, new FlowSlots(
+                hidden, logits, batch.EarlierTokens(_head.Size.History).ToArray(), slotOf, batch.TargetU, batch.U));
+            foreach (var row in Enumerable.Range(0, slotOf.Length).Where(row => slotOf[row] >= 0))
+            {
+                softness.Add(batch.TargetU.Slice(row * width, width), _picks.Law(row), batch.Targets[row]);
+            }
+        }
+
+        _ptp.PickSoftness = softness.Best;
+    }
+
     /// <summary>Loss of the last layer over a batch and the sum of its weights; gradients of all layers' losses are recorded.</summary>
     internal (double Loss, double Weight) Loss(DistillationBatch batch, RandomStream noise)
     {
         var (hidden, logits) = _slots.States(batch);
-        var slotOf = FrozenSlots.Places(batch);
+        var slotOf = _slots.PlacesBehindKnown(batch);
         var known = batch.EarlierTokens(_head.Size.History).ToArray();
         var u = batch.TargetU.ToArray();
-        if (_source == FlowHeadSource.Likelihood)
+        if (_source == FlowHeadSource.Likelihood && !_head.Size.Tied)
         {
             (u, var possible) = _picks.Invert(new FlowSlots(hidden, logits, known, slotOf, u, batch.U), batch.Targets, noise);
             for (var row = 0; row < possible.Length; row++)
@@ -89,14 +119,16 @@ public sealed class FlowHeadTraining
 
         var loss = 0.0;
         _tape.Reset();
-        _picks.Run(_tape, new FlowSlots(hidden, logits, known, slotOf, u, batch.U), bent =>
+        if (_head.Size.Tied)
         {
-            // The loss turns logits into their gradient, but the next layer's picks need them: it works on a copy.
-            var copy = _tape.Empty(bent.Value.Rows, bent.Value.Columns);
-            _tape.Backend.Copy(bent.Value, copy.Value);
-            loss = _tape.CrossEntropy(copy, batch.Targets, batch.Weights);
-            _tape.Seed(bent, copy.Value);
-        });
-        return (loss, Math.Max(1e-9, batch.Weights.ToArray().Sum(w => (double)w)));
+            loss = _picks.Loss(_tape, _head.Bend(_tape, 0, hidden, logits, known), batch.Targets, batch.Weights);
+            return (loss, TotalWeight(batch));
+        }
+
+        _picks.Run(_tape, new FlowSlots(hidden, logits, known, slotOf, u, batch.U),
+            bent => loss = _picks.Loss(_tape, bent, batch.Targets, batch.Weights));
+        return (loss, TotalWeight(batch));
     }
+
+    private static double TotalWeight(DistillationBatch batch) => Math.Max(1e-9, batch.Weights.ToArray().Sum(w => (double)w));
 }

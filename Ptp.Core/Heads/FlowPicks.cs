@@ -6,7 +6,7 @@ using Ptp.Core.Autograd;
 using Ptp.Core.Decoding;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
-using Ptp.Core.Tensors;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Ptp.Core.Heads;
 
@@ -19,7 +19,8 @@ public sealed class FlowPicks : ISlotLaws
     private readonly float[] _law;
     private int[] _earlier = [];
     private int[] _picks = [];
-    private Tensor? _logits; // of the last Read
+    private readonly float[] _numbers; // of a spline
+    private BentSlots _read;
 
     /// <summary>Prepares for a head.</summary>
     /// <param name="head">The head.</param>
@@ -28,6 +29,7 @@ public sealed class FlowPicks : ISlotLaws
     {
         (_head, _rule) = (head, rule);
         _law = new float[head.Network.Config.VocabularySize];
+        _numbers = new float[head.Spline?.Map.ParameterCount ?? 0];
         _transform = new LogitsTransform(head.Law, _law.Length);
     }
 
@@ -41,18 +43,27 @@ public sealed class FlowPicks : ISlotLaws
     public int History => _head.Size.History;
 
     /// <inheritdoc/>
-    public void Read(Tape tape, FlowSlots slots) => _logits = Run(tape, slots).Value;
+    public void Read(Tape tape, FlowSlots slots) => _read = Run(tape, slots);
 
     /// <inheritdoc/>
-    public ReadOnlySpan<float> Law(int row) => Law(_logits!, row);
+    public ReadOnlySpan<float> Law(int row) => Law(_read, row);
 
-    /// <summary>The law of a row of logits, [V]; valid until the next one is asked for. A row that is not finite gives the first token.</summary>
-    public ReadOnlySpan<float> Law(Tensor logits, int row)
+    /// <summary>The law of a slot, [V]; valid until the next one is asked for. A row that is not finite gives the first token.</summary>
+    public ReadOnlySpan<float> Law(BentSlots slots, int row)
     {
-        _head.Network.Backend.Download(logits.Slice(row, 1), _law);
-        if (System.Numerics.Tensors.TensorPrimitives.IsFiniteAll<float>(_law))
+        _head.Network.Backend.Download(slots.Logits.Value.Slice(row, 1), _law);
+        if (slots.Spline is { } spline)
+        {
+            _head.Network.Backend.Download(spline.Value.Slice(row, 1), _numbers);
+        }
+
+        if (TensorPrimitives.IsFiniteAll<float>(_law) && (slots.Spline is null || TensorPrimitives.IsFiniteAll<float>(_numbers)))
         {
             _transform.ToLaw(_law, _law);
+            if (slots.Spline is not null)
+            {
+                _head.Spline!.Bend(_numbers, _law);
+            }
         }
         else
         {
@@ -64,12 +75,46 @@ public sealed class FlowPicks : ISlotLaws
         return _law;
     }
 
+    /// <summary>The weighted sum of - log P of the slots' tokens; its gradient is recorded.</summary>
+    /// <param name="tape">The pass, recording.</param>
+    /// <param name="slots">Slots behind a layer.</param>
+    /// <param name="targets">Tokens, [R].</param>
+    /// <param name="weights">[R], or empty for ones. A token without a cell adds nothing under a spline.</param>
+    public double Loss(Tape tape, BentSlots slots, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights)
+    {
+        if (slots.Spline is not { } spline)
+        {
+            // The loss turns logits into their gradient, but the next layer's picks need them: it works on a copy.
+            var copy = tape.Empty(slots.Logits.Value.Rows, slots.Logits.Value.Columns);
+            tape.Backend.Copy(slots.Logits.Value, copy.Value);
+            var sum = tape.CrossEntropy(copy, targets, weights);
+            tape.Seed(slots.Logits, copy.Value);
+            return sum;
+        }
+
+        var (loss, gradient) = (0.0, new float[spline.Value.Length]);
+        for (var row = 0; row < targets.Length; row++)
+        {
+            var weight = weights.IsEmpty ? 1 : weights[row];
+            if (weight > 0)
+            {
+                var law = Law(slots with { Spline = null }, row);
+                tape.Backend.Download(spline.Value.Slice(row, 1), _numbers);
+                var log = _head.Spline!.LogProbability(targets[row], _numbers, law, -weight, gradient.AsSpan(row * _numbers.Length, _numbers.Length));
+                loss -= double.IsFinite(log) ? weight * log : 0;
+            }
+        }
+
+        tape.Seed(spline, gradient);
+        return loss;
+    }
+
     /// <summary>What each layer sees and says.</summary>
     /// <param name="tape">The pass.</param>
     /// <param name="slots">What is bent.</param>
-    /// <param name="layer">Told of every layer's logits, in order.</param>
-    /// <returns>Logits behind the last layer, [R, V].</returns>
-    public Variable Run(Tape tape, FlowSlots slots, Action<Variable>? layer = null)
+    /// <param name="layer">Told of the slots behind every layer, in order.</param>
+    /// <returns>Slots behind the last layer.</returns>
+    public BentSlots Run(Tape tape, FlowSlots slots, Action<BentSlots>? layer = null)
     {
         var (rows, history) = (slots.Hidden.Value.Rows, _head.Size.History);
         if (_picks.Length < rows)
@@ -77,12 +122,12 @@ public sealed class FlowPicks : ISlotLaws
             (_picks, _earlier) = (new int[rows], new int[rows * history]);
         }
 
-        var (bent, width) = (slots.Logits, slots.U.Length / Math.Max(1, rows));
+        var (bent, width) = (new BentSlots(slots.Logits), slots.U.Length / Math.Max(1, rows));
         for (var l = 0; l < _head.Size.Layers; l++)
         {
             for (var row = 0; row < rows; row++)
             {
-                _picks[row] = _rule.Pick(slots.U.Slice(row * width, width), Law(bent.Value, row));
+                _picks[row] = _rule.Pick(slots.U.Slice(row * width, width), Law(bent, row));
             }
 
             var earlier = _earlier.AsSpan(0, rows * history);
@@ -94,7 +139,7 @@ public sealed class FlowPicks : ISlotLaws
                 }
             }
 
-            bent = _head.Logits(tape, l, slots.Hidden, slots.Logits, earlier);
+            bent = _head.Bend(tape, l, slots.Hidden, slots.Logits, earlier);
             layer?.Invoke(bent);
         }
 
@@ -120,11 +165,11 @@ public sealed class FlowPicks : ISlotLaws
             int[] rows = [.. group];
             tape.Reset();
             var (hidden, own) = (Gather(tape, slots.Hidden, rows), Gather(tape, slots.Logits, rows));
-            var laws = new Variable[layers + 1];
-            laws[0] = own;
+            var laws = new BentSlots[layers + 1];
+            laws[0] = new BentSlots(own);
             for (var l = 0; l < layers; l++)
             {
-                laws[l + 1] = _head.Logits(tape, l, hidden, own, Earlier(slots, rows, picks.AsSpan(l * count, count)));
+                laws[l + 1] = _head.Bend(tape, l, hidden, own, Earlier(slots, rows, picks.AsSpan(l * count, count)));
             }
 
             for (var i = 0; i < rows.Length; i++)
@@ -132,7 +177,7 @@ public sealed class FlowPicks : ISlotLaws
                 var row = rows[i];
                 var cell = u.AsSpan(row * width, width);
                 var place = new RandomStream(places + (ulong)row, "place in the cell");
-                possible[row] = _rule.TryDraw(tokens[row], Law(laws[layers].Value, i), place, 1, cell);
+                possible[row] = _rule.TryDraw(tokens[row], Law(laws[layers], i), place, 1, cell);
                 if (!possible[row])
                 {
                     cell.Clear();
@@ -140,7 +185,7 @@ public sealed class FlowPicks : ISlotLaws
 
                 for (var l = 0; l < layers; l++)
                 {
-                    picks[l * count + row] = _rule.Pick(cell, Law(laws[l].Value, i));
+                    picks[l * count + row] = _rule.Pick(cell, Law(laws[l], i));
                 }
             }
         }

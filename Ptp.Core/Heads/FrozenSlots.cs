@@ -33,7 +33,7 @@ internal sealed class FrozenSlots
     public DistillationBatch Batch { get; }
 
     /// <summary>Draws the batch of a step.</summary>
-    public void Draw(RandomStream random) => Batch.Draw(_texts, _ptp.Slots, _options, random, SureSlots);
+    public void Draw(RandomStream random) => Batch.Draw(_texts, _ptp.Slots, _options, random, SureSlots + 1 - _ptp.Shift);
 
     /// <summary>The stream of a step.</summary>
     public RandomStream Stream(long step) => new(_options.Seed, $"starts of step {step}");
@@ -48,6 +48,21 @@ internal sealed class FrozenSlots
         }
 
         return [.. places];
+    }
+
+    /// <summary>
+    /// Each row's place behind the token that a draft knows, [R]: categorical runs begin behind it; one-hot runs begin with it, at -1, and
+    /// the weight of that row is taken away.
+    /// </summary>
+    public int[] PlacesBehindKnown(DistillationBatch batch)
+    {
+        var places = Places(batch);
+        for (var row = 0; row < places.Length && _ptp.Shift == 0; row++)
+        {
+            batch.Weights[row] = --places[row] < 0 ? 0 : batch.Weights[row];
+        }
+
+        return places;
     }
 
     /// <summary>Hidden states [R, D] and logits [R, V] of all slots of a batch.</summary>

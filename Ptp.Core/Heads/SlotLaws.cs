@@ -12,7 +12,7 @@ namespace Ptp.Core.Heads;
 /// <param name="hidden">Hidden states, [R, D].</param>
 /// <param name="logits">Their own logits, [R, V].</param>
 /// <param name="known">The text's tokens 1, 2, ... places before each slot's own, [History * R]; read where no slot stands.</param>
-/// <param name="slotOf">Each row's place in its run, [R].</param>
+/// <param name="slotOf">Each row's place behind the token that is known, [R]; -1 for that token's own slot.</param>
 /// <param name="u">Numbers that pick each slot's own token, [R * numbers per token].</param>
 /// <param name="before">Numbers that picked the token before each slot's own, [R * numbers per token].</param>
 public readonly ref struct FlowSlots(

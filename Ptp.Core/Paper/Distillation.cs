@@ -49,6 +49,7 @@ public sealed class Distillation
             : _loss is DistillationLoss.CrossEntropy or DistillationLoss.BinaryCrossEntropy, "Distill",
             $"{_loss} for {ptp.Reading} slots", "a token's loss for one-hot slots, a law's or cross-entropy for categorical ones",
             "Correct the loss.");
+        Guard.Require(ptp.Flow is null, "Distill", "slots with a flow head", "slots alone", "Train the head by FlowHeadTraining; its slots stay as they are.");
         Guard.Require(ptp.SharesBase || _loss is DistillationLoss.CrossEntropy or DistillationLoss.BinaryCrossEntropy, "Distill",
             $"{_loss} in a student of its own", "a token's loss: its teacher's laws are not at hand", "Use CrossEntropy, or a gated adapter.");
         Guard.Require(options.InferredU is null || ptp.SharesBase, "Distill", "inferred u in a student of its own",
@@ -133,9 +134,8 @@ public sealed class Distillation
             return;
         }
 
-        double[] softness = [0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3];
         double[] doubts = [0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1, 1.5];
-        var (right, chance) = (new long[softness.Length], new double[doubts.Length]);
+        var (softness, chance) = (new SoftnessCount(_ptp.Rule), new double[doubts.Length]);
         Span<int> tokens = stackalloc int[Alternatives];
         Span<float> chances = stackalloc float[Alternatives];
         for (var i = 0; i < batches; i++)
@@ -146,11 +146,7 @@ public sealed class Distillation
             {
                 ToLaw(_slots, logits, row);
                 var u = batch.TargetU.Slice(row * _ptp.NumbersPerToken, _ptp.NumbersPerToken);
-                for (var c = 0; c < softness.Length; c++)
-                {
-                    right[c] += _ptp.Rule.Guess(u, _law, softness[c], out _) == batch.Targets[row] ? 1 : 0;
-                }
-
+                softness.Add(u, _law, batch.Targets[row]);
                 for (var c = 0; c < doubts.Length; c++)
                 {
                     var best = new BestGuesses(tokens, chances);
@@ -161,7 +157,7 @@ public sealed class Distillation
             }
         }
 
-        _ptp.PickSoftness = softness[Array.IndexOf(right, right.Max())];
+        _ptp.PickSoftness = softness.Best;
         _ptp.Doubt = doubts[Array.IndexOf(chance, chance.Max())];
     }
 

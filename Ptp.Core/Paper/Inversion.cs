@@ -54,8 +54,8 @@ public sealed class Inversion
     /// <summary>An inverter; the model's weights may change between calls.</summary>
     public Inversion(SlotModel ptp)
     {
-        Guard.Require(ptp is { Reading: SlotReading.Categorical, Sampler: null }, "Invert a model",
-            ptp.Sampler is null ? "one-hot slots" : "slots with a sampler head", "categorical slots alone",
+        Guard.Require(ptp is { Reading: SlotReading.Categorical, Sampler: null, Flow: null }, "Invert a model",
+            ptp.Flow is not null ? "slots with a flow head" : ptp.Sampler is null ? "one-hot slots" : "slots with a sampler head", "categorical slots alone",
             "Only their laws depend on earlier u and nothing else.");
         _ptp = ptp;
         _tape = new Tape(ptp.Network.Backend);

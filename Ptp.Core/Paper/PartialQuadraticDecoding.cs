@@ -56,8 +56,8 @@ public sealed class PartialQuadraticDecoding : IDecoder
     /// <param name="options">Budget, and costs if it shall pay.</param>
     public PartialQuadraticDecoding(SlotModel ptp, SamplingOptions law, PartialQuadraticOptions options)
     {
-        Guard.Require(ptp.SharesBase, "Decode with branches", "a student of its own", "gated slots on the verifier",
-            "Use error-corrected decoding, or distill a gated adapter.");
+        Guard.Require(ptp is { SharesBase: true, Flow: null }, "Decode with branches", ptp.SharesBase ? "slots with a flow head" : "a student of its own",
+            "gated slots on the verifier, read as they are", "Use error-corrected decoding, or distill a gated adapter.");
         Guard.Require(options.Budget is >= 0 and <= 4096 && (options.Costs is null) == (options.Drafting is null),
             "Decode with branches", $"a budget of {options.Budget}", "0 to 4096 slots, and both costs or none", "Correct the options.");
         (_ptp, _options) = (ptp, options);

@@ -97,6 +97,9 @@ public sealed class SlotModel
     /// <summary>The head that reads the tokens picked before, or null.</summary>
     public SamplerHead? Sampler { get; }
 
+    /// <summary>The head that bends the laws of slots that see no u, or null; whoever sets it made it on <see cref="Network"/>.</summary>
+    public FlowHead? Flow { get; set; }
+
     /// <summary>How far to trust a categorical slot's cells, see <see cref="PickGuess"/>; measured best near 0.1.</summary>
     public double PickSoftness { get; set; } = 0.1;
 
@@ -124,11 +127,15 @@ public sealed class SlotModel
     /// <summary>True if slots run through the verifier itself.</summary>
     public bool SharesBase => Lora is not null;
 
-    /// <summary>What distillation trains.</summary>
-    public IEnumerable<Parameter> Trained => [.. Lora?.Parameters ?? Network.Parameters, Table, .. Sampler?.Parameters ?? []];
+    /// <summary>What distillation trains: the flow head alone if there is one.</summary>
+    public IEnumerable<Parameter> Trained => Flow?.Parameters ?? [.. Lora?.Parameters ?? Network.Parameters, Table, .. Sampler?.Parameters ?? []];
+
+    /// <summary>True if draft trees and branches can be read off its slots' laws: gated, categorical, and bent by no flow head.</summary>
+    public bool HasTrees => this is { Reading: SlotReading.Categorical, SharesBase: true, Flow: null };
 
     /// <summary>A drafter of this model's kind.</summary>
-    public IDrafter NewDrafter() => Reading == SlotReading.Categorical ? new CategoricalDrafter(this)
+    public IDrafter NewDrafter() => Flow is not null ? new FlowDrafter(this, Flow) { PickSoftness = PickSoftness }
+        : Reading == SlotReading.Categorical ? new CategoricalDrafter(this)
         : SharesBase ? new OneHotDrafter(this) : new StudentDrafter(this);
 
     /// <summary>What held-out text makes of the confidences of a draft, [N], in memory that grows; empty = not measured.</summary>

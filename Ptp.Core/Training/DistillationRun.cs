@@ -3,6 +3,7 @@
 // Refuses: a law other than the completions were made with, which is the caller's to keep.
 
 using Ptp.Core.Formats;
+using Ptp.Core.Heads;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 
@@ -35,6 +36,9 @@ public sealed record DistillationRunOptions
     /// <summary>Steps between checkpoints.</summary>
     public int CheckpointEvery { get; init; } = 250;
 
+    /// <summary>For a flow head: the folder of the adapter whose slots it bends.</summary>
+    public string? FlowSlots { get; init; }
+
     /// <summary>How the final weights are stored.</summary>
     public StoredType Type { get; init; } = StoredType.BF16;
 }
@@ -49,7 +53,7 @@ public static class DistillationRun
     /// <summary>True if the folder holds an unfinished run.</summary>
     public static bool Resumes(string folder) => File.Exists(Path.Combine(folder, ModelCheckpoint.OptimiserName));
 
-    /// <summary>Runs, or goes on; returns whether the run is complete.</summary>
+    /// <summary>Runs, or goes on, with the slots or, if they have one, their flow head; returns whether the run is complete.</summary>
     /// <param name="options">What to do.</param>
     /// <param name="ptp">The model; loaded from the folder by the caller if the run resumes.</param>
     /// <param name="completions">Data.</param>
@@ -62,18 +66,24 @@ public static class DistillationRun
     {
         Directory.CreateDirectory(options.Output);
         var heldOut = options.Step.InferredU is null ? Math.Min(MostHeldOut, completions.Count / HeldOutShare) : 0; // without their u they tell nothing
-        var trainer = new Distillation(ptp, [.. completions.SkipLast(heldOut)], options.Step, options.Optimiser, options.Rate);
-        ModelCheckpoint.LoadOptimiser(options.Output, trainer.Optimiser);
-        using var log = new TrainingLog(Path.Combine(options.Output, "log.jsonl"), trainer.Optimiser.StepsTaken);
-        if (!TrainingLoop.Run("Distill", trainer.Optimiser, options.Rate.Steps, options.CheckpointEvery, log, trainer.Step,
-            () => Checkpoint(options, ptp, trainer), progress, cancellation))
+        Completion[] texts = [.. completions.SkipLast(heldOut)];
+        var slots = ptp.Flow is null ? new Distillation(ptp, texts, options.Step, options.Optimiser, options.Rate) : null;
+        var flow = ptp.Flow is null ? null : new FlowHeadTraining(
+            ptp, ptp.Flow, texts, options.Step.InferredU is null ? FlowHeadSource.Distillation : FlowHeadSource.Likelihood,
+            options.Step, options.Optimiser, options.Rate);
+        var (optimiser, step) = slots is not null ? (slots.Optimiser, (Func<StepReport>)slots.Step) : (flow!.Optimiser, flow.Step);
+        ModelCheckpoint.LoadOptimiser(options.Output, optimiser);
+        using var log = new TrainingLog(Path.Combine(options.Output, "log.jsonl"), optimiser.StepsTaken);
+        if (!TrainingLoop.Run("Distill", optimiser, options.Rate.Steps, options.CheckpointEvery, log, step,
+            () => Checkpoint(options, ptp, optimiser), progress, cancellation))
         {
             return false;
         }
 
-        if (ptp.Reading == SlotReading.Categorical)
+        if (ptp.Reading == SlotReading.Categorical || flow is not null)
         {
-            trainer.Calibrate(CalibrationBatches);
+            slots?.Calibrate(CalibrationBatches);
+            flow?.Calibrate(CalibrationBatches);
             ptp.PickSoftness = options.PickSoftness ?? ptp.PickSoftness;
         }
 
@@ -83,15 +93,15 @@ public static class DistillationRun
         }
 
         PtpAdapter.Save(
-            options.Output, ptp, options.Fingerprint, options.BaseName, trainer.Optimiser.StepsTaken, options.Type);
+            options.Output, ptp, options.Fingerprint, options.BaseName, optimiser.StepsTaken, options.Type, options.FlowSlots);
         File.Delete(Path.Combine(options.Output, ModelCheckpoint.OptimiserName));
         return true;
     }
 
-    private static void Checkpoint(DistillationRunOptions options, SlotModel ptp, Distillation trainer)
+    private static void Checkpoint(DistillationRunOptions options, SlotModel ptp, AdamW optimiser)
     {
         PtpAdapter.Save(
-            options.Output, ptp, options.Fingerprint, options.BaseName, trainer.Optimiser.StepsTaken, StoredType.F32);
-        ModelCheckpoint.SaveOptimiser(options.Output, trainer.Optimiser);
+            options.Output, ptp, options.Fingerprint, options.BaseName, optimiser.StepsTaken, StoredType.F32, options.FlowSlots);
+        ModelCheckpoint.SaveOptimiser(options.Output, optimiser);
     }
 }

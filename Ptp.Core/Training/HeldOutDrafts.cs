@@ -50,7 +50,7 @@ public static class HeldOutDrafts
     public static IReadOnlyList<CheckedToken> Trees(SlotModel ptp, Transformer verifier, IReadOnlyList<Completion> texts, int every)
     {
         var checkedTokens = new List<CheckedToken>();
-        if (ptp is not { Reading: SlotReading.Categorical, SharesBase: true })
+        if (!ptp.HasTrees)
         {
             return checkedTokens;
         }

@@ -1,6 +1,7 @@
 // Loads and saves a PTP model as an adapter folder beside its base: weights, and a manifest of base, slots and law.
 // A gated adapter stores LoRA pairs, the auxiliary table and the sampler head if it has one; a student stores its whole network and its own sizes.
-// Refuses: another base (by fingerprint) and weights that do not fit the manifest.
+// A flow head stores its own weights alone, and where the adapter is whose slots it bends.
+// Refuses: another base or other slots (by fingerprint) and weights that do not fit the manifest.
 
 using Ptp.Core.Autograd;
 using Ptp.Core.Decoding;
@@ -26,6 +27,11 @@ public static class PtpAdapter
         var files = AdapterFolder.Read(folder);
         var manifest = files.Manifest;
         manifest.CheckBase(fingerprint);
+        if (manifest.Flow is { } size)
+        {
+            return LoadFlow(folder, files, size, baseModel, fingerprint, rule);
+        }
+
         var embedding = AuxiliaryEmbedding.Parse(manifest.Embedding);
         Guard.Require(rule is null || rule.Name == manifest.PickRule || embedding is ConstantEmbedding, $"Load the adapter in {folder}",
             $"the pick rule {rule?.Name}", $"{manifest.PickRule}, as its slots carry the numbers of that rule",
@@ -59,6 +65,39 @@ public static class PtpAdapter
         return ptp;
     }
 
+    /// <summary>Slots of another adapter, on which a flow head is to be trained: they must be of its base, its law, and see no u.</summary>
+    /// <param name="folder">Their folder.</param>
+    /// <param name="baseModel">The model they were trained for.</param>
+    /// <param name="fingerprint">That model's fingerprint.</param>
+    /// <param name="law">The law that the head is for.</param>
+    /// <param name="rule">How u picks.</param>
+    public static SlotModel LoadSlots(string folder, Transformer baseModel, string fingerprint, SamplingOptions law, PickRule rule)
+    {
+        var manifest = AdapterFolder.ReadManifest(folder);
+        manifest.CheckLaw(law.Temperature, law.TopK, law.TopP);
+        Guard.Require(manifest is { Kind: not AdapterManifest.FlowHead, SamplerHistory: 0 } && manifest.Embedding == "constant",
+            "Put a flow head on slots", $"{folder}: {manifest.Kind}, embedding {manifest.Embedding}", "slots that see neither u nor earlier tokens",
+            "Distill some with --embedding constant first.");
+        return Load(folder, baseModel, fingerprint, rule);
+    }
+
+    private static SlotModel LoadFlow(
+        string folder, AdapterFiles files, FlowHeadSize size, Transformer baseModel, string fingerprint, PickRule? rule)
+    {
+        var manifest = files.Manifest;
+        var slots = Path.GetFullPath(Path.Combine(folder, manifest.FlowSlots!));
+        var found = AdapterFolder.Exists(slots) ? AdapterFolder.Read(slots).Fingerprint() : "nothing";
+        Guard.Require(found == manifest.FlowSlotsFingerprint, $"Load the flow head in {folder}", $"slots in {slots} with fingerprint {found}",
+            $"{manifest.FlowSlotsFingerprint}, which it was trained on", "Put that adapter there, or train a head on this one with 'ptp distill --flow'.");
+        var ptp = LoadSlots(
+            slots, baseModel, fingerprint, new SamplingOptions { Temperature = manifest.Temperature, TopK = manifest.TopK, TopP = manifest.TopP },
+            rule ?? PickRule.Parse(manifest.PickRule));
+        ptp.Flow = FlowHead.On(ptp, size, seed: 0);
+        (ptp.PickSoftness, ptp.Confidence) = (manifest.PickSoftness, manifest.Confidence);
+        ModelCheckpoint.Restore(ptp.Flow.Parameters, files.Tensors, $"Load the flow head in {folder}");
+        return ptp;
+    }
+
     /// <summary>Saves an adapter.</summary>
     /// <param name="folder">Destination.</param>
     /// <param name="ptp">The model.</param>
@@ -66,28 +105,34 @@ public static class PtpAdapter
     /// <param name="baseName">Name of its base, for people.</param>
     /// <param name="steps">Steps it was trained.</param>
     /// <param name="type">Number format.</param>
+    /// <param name="slots">For a flow head: the folder of the adapter whose slots it bends.</param>
     public static void Save(
-        string folder, SlotModel ptp, string fingerprint, string baseName, long steps, StoredType type)
+        string folder, SlotModel ptp, string fingerprint, string baseName, long steps, StoredType type, string? slots = null)
     {
+        Guard.Require(ptp.Flow is null == slots is null, "Save an adapter", ptp.Flow is null ? "slots of another adapter" : "a flow head alone",
+            "a flow head and the folder of its slots, or neither", "Name the folder that the slots came from.");
         Directory.CreateDirectory(folder);
         var manifest = new AdapterManifest
         {
             BaseFingerprint = fingerprint,
             BaseName = baseName,
-            Kind = ptp.SharesBase ? AdapterManifest.GatedLora : AdapterManifest.Student,
+            Kind = ptp.Flow is not null ? AdapterManifest.FlowHead : ptp.SharesBase ? AdapterManifest.GatedLora : AdapterManifest.Student,
             Slots = ptp.Slots,
             Rank = ptp.Lora?.Rank ?? 0,
             Scale = ptp.Lora?.Scale ?? 1,
             Embedding = ptp.Embedding.Name,
             SlotStart = ptp.Start == SlotStart.LastToken ? AdapterManifest.LastToken : AdapterManifest.MeanToken,
             Reading = ptp.Reading == SlotReading.Categorical ? AdapterManifest.Categorical : AdapterManifest.OneHot,
-            PickSoftness = ptp.Reading == SlotReading.Categorical ? ptp.PickSoftness : 0,
+            PickSoftness = ptp.Reading == SlotReading.Categorical || ptp.Flow is not null ? ptp.PickSoftness : 0,
             Doubt = ptp.Doubt,
             Confidence = ptp.Confidence,
             TreeConfidence = ptp.TreeConfidence,
             SamplerHistory = ptp.Sampler?.History ?? 0,
             SamplerDepth = ptp.Sampler?.Depth ?? 0,
             SamplerWidth = ptp.Sampler?.Width ?? 0,
+            FlowSlots = slots is null ? null : Path.GetRelativePath(folder, slots).Replace('\\', '/'),
+            FlowSlotsFingerprint = slots is null ? null : AdapterFolder.Read(slots).Fingerprint(),
+            Flow = ptp.Flow?.Size,
             PickRule = ptp.Rule.Name,
             Temperature = ptp.Law.Temperature,
             TopK = ptp.Law.TopK,
@@ -95,7 +140,7 @@ public static class PtpAdapter
             TrainedSteps = steps,
             HiddenSize = ptp.SharesBase ? null : ptp.Network.Config.HiddenSize,
         };
-        if (!ptp.SharesBase)
+        if (!ptp.SharesBase && ptp.Flow is null)
         {
             ModelCheckpoint.Save(Path.Combine(folder, StudentFolder), ptp.Network, type);
         }
@@ -104,6 +149,6 @@ public static class PtpAdapter
     }
 
     /// <summary>Parameters of the adapter file: all that is trained, less a student's network.</summary>
-    private static IEnumerable<Parameter> Own(SlotModel ptp) =>
+    private static IEnumerable<Parameter> Own(SlotModel ptp) => ptp.Flow is { } flow ? flow.Parameters :
         [.. ptp.Lora?.Parameters ?? [], ptp.Table, .. ptp.Sampler?.Parameters ?? []];
 }

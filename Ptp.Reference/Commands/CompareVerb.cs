@@ -20,6 +20,10 @@ internal sealed class CompareVerb : Verb
     private readonly Option<string?> _adapter = Values.Text(
         "--adapter", "PTP adapter folder, or 'none'. Default: models/ptp, with the default model only.", "FOLDER|none");
 
+    private readonly Option<string?> _adapters = Values.Text(
+        "--adapters", "Folder with the folders 'independent' (slots that see no u) and 'flow' (a flow head), or 'none'. Default: models, with the "
+        + "default model only.", "FOLDER|none");
+
     private readonly Option<string?> _heads = Values.Text(
         "--heads", "Folder with folders of trained heads, or 'none'. Default: models/heads, with the default model only; what is not in it is "
         + "trained at its first use, a minute each.", "FOLDER|none");
@@ -62,7 +66,7 @@ internal sealed class CompareVerb : Verb
         }
 
         foreach (var option in (Option[])[
-            _model, _tokenizer, _adapter, _heads, _drafts, _data, _systems, _temperatures, _prompts, _promptTokens, _maxNew, _nodes, _seed, _paying,
+            _model, _tokenizer, _adapter, _adapters, _heads, _drafts, _data, _systems, _temperatures, _prompts, _promptTokens, _maxNew, _nodes, _seed, _paying,
             _output, _svg])
         {
             Add(option);
@@ -82,6 +86,7 @@ internal sealed class CompareVerb : Verb
         using var backend = call.Backend();
         var (isDefault, model) = (call.Get(_model) is null, ModelChoice.Load(call.Get(_model), call.Get(_tokenizer), backend));
         var adapter = ModelChoice.Shelf(call.Get(_adapter), ModelChoice.Ptp, isDefault);
+        var adapters = ModelChoice.Shelf(call.Get(_adapters), "", isDefault);
         var text = ComparedText.Read(call, model, call.Get(_data) ?? [], call.Get(_prompts), call.Get(_promptTokens));
         var (corpus, automaton) = (text.Sorted(), text.Automaton());
         var (heads, drafts) = (new HeadShelf(call, model, call.Get(_heads), isDefault), new DraftShelf(backend, call.Get(_drafts), isDefault));
@@ -93,7 +98,7 @@ internal sealed class CompareVerb : Verb
         {
             var law = new SamplingOptions { Temperature = temperature }.Validated();
             var decoding = new Decoding(model, law, call.Get(_seed), 0, call.Get(_maxNew)) { AllowsOtherLaw = true, Pays = costs is not null };
-            var parts = new FamilyParts(adapter is null ? decoding : decoding.With(adapter), call.Get(_nodes), costs, corpus, automaton, heads, drafts);
+            var parts = new FamilyParts(adapter is null ? decoding : decoding.With(adapter), call.Get(_nodes), costs, corpus, automaton, heads, drafts, adapters);
             // All decoders are made before any is timed: what a system asks for may be trained now.
             List<ComparedSystem> here = [.. from system in systems
                 let decoder = system.Make(parts)

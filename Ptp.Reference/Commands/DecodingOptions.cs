@@ -213,8 +213,8 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
         }
 
         var adapter = Adapter ?? throw NoAdapter("Decode with draft trees");
-        Guard.Require(adapter is { Reading: SlotReading.Categorical, SharesBase: true }, "Decode with draft trees",
-            $"an adapter with {adapter.Reading} slots", "categorical slots, whose laws know alternatives",
+        Guard.Require(adapter.HasTrees, "Decode with draft trees",
+            $"an adapter with {adapter.Reading} slots{(adapter.Flow is null ? "" : " and a flow head")}", "categorical slots, whose laws know alternatives",
             "Distill one with --reading categorical, or use --decoder ptp.");
         return new TreeDecoding(Model.Model, new CategoricalTreeDrafter(adapter), Law, Rule, nodes);
     }

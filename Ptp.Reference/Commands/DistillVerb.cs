@@ -63,6 +63,24 @@ internal sealed class DistillVerb : Verb
     private readonly Option<int> _samplerDepth = Values.Whole(
         "--sampler-depth", "Blocks of the base that the latest token runs through before the sampler head reads it.", 1, 0, 1024);
 
+    private readonly Option<string?> _flow = Values.Text(
+        "--flow", "Train a flow head on the slots of this adapter, which stay as they are and see no u (--embedding constant): their laws, "
+        + "bent by the u of earlier tokens. With --proposals dataset: by maximum likelihood.", "FOLDER");
+
+    private readonly Option<int> _flowLayers = Values.Whole(
+        "--flow-layers", "Of a flow head: how often laws are bent; each time a token may depend on one more before it.", 4, 1, 8);
+
+    private readonly Option<int> _flowHistory = Values.Whole("--flow-history", "Of a flow head: earlier tokens that a slot reads.", 2, 1, 8);
+    private readonly Option<int> _flowWidth = Values.Whole("--flow-width", "Of a flow head: width of each layer.", 192, 1, 1 << 14);
+    private readonly Option<int> _flowClusters = Values.Whole(
+        "--flow-clusters", "Of a flow head: tokens of the same of so many ranges of ids move together; 0 = each for itself.", 0, 0);
+
+    private readonly Option<int> _flowBins = Values.Whole(
+        "--flow-bins", "Of a flow head: bend u by a rational-quadratic spline of so many bins; 0 = piecewise linear, a knot per token.", 0, 0, 256);
+
+    private readonly Option<bool> _flowTied = Values.Switch(
+        "--flow-tied", "Of a flow head: one network for all layers, taught by the text's own earlier tokens: fewer weights, quicker steps.");
+
     private readonly Option<double?> _softness = Values.NumberOrNone(
         "--pick-softness", "For categorical slots: how far their cells may be off when u picks from them, 0 = trust them. "
         + "Default: what is right most often, measured after the last step.");
@@ -102,6 +120,7 @@ internal sealed class DistillVerb : Verb
             "ptp distill --model runs/base --corpus runs/corpus --output runs/ptp",
             "ptp distill --model runs/base --corpus runs/corpus --output runs/cptp --reading categorical   # laws, picked one after the other",
             "ptp distill --model runs/base --corpus runs/corpus --output runs/independent --embedding constant   # the baseline",
+            "ptp distill --model runs/base --corpus runs/corpus --output runs/flow --flow runs/independent   # a flow head on them",
             "ptp distill --model runs/base --corpus runs/corpus --output runs/student --kind student --student-size 525k")
     {
         _data.Corpus.Required = true;
@@ -113,7 +132,8 @@ internal sealed class DistillVerb : Verb
 
         _data.AddTo(this);
         foreach (var option in (Option[])[
-            _slots, _kind, _rank, _scale, _studentSize, _embedding, _start, _reading, _samplerHistory, _samplerWidth, _samplerDepth, _softness, _loss, _proposals, _beta, _gamma, _continuation, _context, _rows, _steps,
+            _slots, _kind, _rank, _scale, _studentSize, _embedding, _start, _reading, _samplerHistory, _samplerWidth, _samplerDepth, _flow, _flowLayers,
+            _flowHistory, _flowWidth, _flowClusters, _flowBins, _flowTied, _softness, _loss, _proposals, _beta, _gamma, _continuation, _context, _rows, _steps,
             _rate, _warmUp, _checkpoint, _overwrite, _curve])
         {
             Add(option);
@@ -138,7 +158,7 @@ internal sealed class DistillVerb : Verb
 
         var ptp = DistillationRun.Resumes(folder)
             ? PtpAdapter.Load(folder, model.Model, model.Fingerprint)
-            : Fresh(call, model, embedding, law, rule);
+            : call.Get(_flow) is { } slots ? FreshFlow(call, model, slots, law, rule) : Fresh(call, model, embedding, law, rule);
         var options = RunOptions(call, model, folder);
         call.Out.Note(Invariant(
             $"{backend.Name}; {completions.Count} completions; {ptp.Trained.Sum(p => (long)p.Value.Length) / 1e6:0.00} M parameters; {folder}"));
@@ -179,6 +199,16 @@ internal sealed class DistillVerb : Verb
             network, lora, embedding, call.Get(_slots), law, rule, seed, start, reading, sampler);
     }
 
+    private SlotModel FreshFlow(Call call, ModelChoice model, string slots, SamplingOptions law, PickRule rule)
+    {
+        var ptp = PtpAdapter.LoadSlots(slots, model.Model, model.Fingerprint, law, rule);
+        (ptp.Confidence, ptp.TreeConfidence, ptp.PickSoftness) = (null, null, 0.1); // what stood there was measured of the slots alone
+        var size = new FlowHeadSize(
+            call.Get(_flowLayers), call.Get(_flowHistory), call.Get(_flowWidth), call.Get(_flowClusters), call.Get(_flowBins), call.Get(_flowTied));
+        ptp.Flow = FlowHead.On(ptp, size, call.Get(_data.Seed));
+        return ptp;
+    }
+
     private DistillationRunOptions RunOptions(Call call, ModelChoice model, string folder) => new()
     {
         Output = folder,
@@ -203,6 +233,7 @@ internal sealed class DistillVerb : Verb
             InferredU = call.Get(_beta) ?? (call.Get(_proposals) == Teacher ? null : 1),
         },
         PickSoftness = call.Get(_softness),
+        FlowSlots = call.Get(_flow),
         CheckpointEvery = call.Get(_checkpoint),
     };
 
@@ -227,6 +258,13 @@ internal sealed class DistillVerb : Verb
             ["pick_rule"] = _data.Rule(call).Name,
             ["pick_softness"] = call.Get(_softness),
             ["slots"] = call.Get(_slots),
+            ["flow"] = call.Get(_flow),
+            ["flow_layers"] = call.Get(_flowLayers),
+            ["flow_history"] = call.Get(_flowHistory),
+            ["flow_width"] = call.Get(_flowWidth),
+            ["flow_clusters"] = call.Get(_flowClusters),
+            ["flow_bins"] = call.Get(_flowBins),
+            ["flow_tied"] = call.Get(_flowTied),
             ["gamma"] = options.Step.Gamma,
             ["continuation"] = options.Step.Continuation,
             ["context_tokens"] = options.Step.ContextTokens,

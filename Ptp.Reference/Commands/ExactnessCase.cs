@@ -159,6 +159,7 @@ public sealed class ExactnessCase
 
         var size = new FlowHeadSize(
             1 + random.NextInt(3), 1 + random.NextInt(3), 1 + random.NextInt(12), random.NextInt(2) * (1 + random.NextInt(4)));
+        size = random.NextInt(3) == 0 ? size with { Clusters = 0, Bins = 2 + random.NextInt(6) } : size with { Tied = random.NextInt(3) == 0 };
         var head = new FlowHead(Model, size, Law, random.NextBits());
         foreach (var parameter in head.Parameters)
         {

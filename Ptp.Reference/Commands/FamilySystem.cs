@@ -5,6 +5,7 @@
 using Ptp.Core.Decoding;
 using Ptp.Core.Decoding.Drafters;
 using Ptp.Core.Decoding.Verification;
+using Ptp.Core.Formats;
 using Ptp.Core.Heads;
 using Ptp.Core.Paper;
 using Ptp.Core.Tensors;
@@ -19,8 +20,10 @@ namespace Ptp.Reference.Commands;
 /// <param name="Automaton">The suffix automaton of the same text.</param>
 /// <param name="Heads">Trained heads of the model.</param>
 /// <param name="Drafts">Small models with its tokenizer.</param>
+/// <param name="Adapters">Folder with folders of more adapters whose slots serve any pick rule; null = none.</param>
 internal sealed record FamilyParts(
-    Decoding Decoding, int Nodes, CallCosts? Costs, SuffixArray? Corpus, SuffixAutomaton Automaton, HeadShelf Heads, DraftShelf Drafts)
+    Decoding Decoding, int Nodes, CallCosts? Costs, SuffixArray? Corpus, SuffixAutomaton Automaton, HeadShelf Heads, DraftShelf Drafts,
+    string? Adapters)
 {
     private const int SmallSlots = 5; // calls of the small model per round; published runs take 3 to 7
 
@@ -33,9 +36,14 @@ internal sealed record FamilyParts(
     public ITreeDrafter? Ptp() => Decoding.Adapter switch
     {
         null => null,
-        { Reading: SlotReading.Categorical, SharesBase: true } adapter => new CategoricalTreeDrafter(adapter),
+        { HasTrees: true } adapter => new CategoricalTreeDrafter(adapter),
         var adapter => new ChainTree(adapter.NewDrafter()),
     };
+
+    /// <summary>Chains of another adapter, under the rule that all share; null without it.</summary>
+    public IDecoder? Slots(string name) => Adapters is not null && AdapterFolder.Exists(Path.Combine(Adapters, name))
+        ? (Decoding with { AskedRule = Decoding.Rule }).With(Path.Combine(Adapters, name)).ErrorCorrected()
+        : null;
 
     /// <summary>Chains of a trained head; null without it.</summary>
     public IDecoder? Chain(string head) => Heads.Find(head) is { } found ? Tree(new ChainTree(new HeadChainDrafter(found, Decoding.Rule))) : null;
@@ -83,6 +91,8 @@ internal sealed record FamilySystem(
         new(Plain, Guarantee.Path, p => p.Decoding.Autoregressive()),
         new("ptp", Guarantee.Path, p => p.Decoding.Adapter is null ? null : p.Decoding.ErrorCorrected()),
         new("ptp tree", Guarantee.Path, p => p.Ptp() is CategoricalTreeDrafter tree ? p.Tree(tree) : null),
+        new("independent slots", Guarantee.Path, p => p.Slots(ModelChoice.Independent)),
+        new("flow head", Guarantee.Path, p => p.Slots(ModelChoice.Flow)),
         new("jacobi", Guarantee.Path, p => p.Tree(new JacobiDrafter())),
         new("jacobi, greedy prefix", Guarantee.Greedy, p => p.Tree(new JacobiDrafter(), VerificationRule.Parse("argmax"))),
         new("lookahead", Guarantee.Path, p => p.Tree(new LookaheadDrafter())),

@@ -5,6 +5,7 @@
 using System.CommandLine;
 using System.Text;
 using System.Text.Json.Nodes;
+using Ptp.Core;
 using Ptp.Core.Autograd;
 using Ptp.Core.Formats;
 using Ptp.Core.Heads.Flows;
@@ -20,21 +21,26 @@ namespace Ptp.Reference.Commands;
 internal sealed class FlowTrainVerb : Verb
 {
     private const int TestPoints = 10_000;
-    private const float Beta = 100;
+    private const string FreeForm = "free-form";
     private static readonly Dictionary<string, Func<IBackend, ulong, DensityModel>> s_flows = new()
     {
         ["spline-coupling"] = (backend, seed) => Couplings(backend, seed, MonotoneMap.Spline(12, 3.5)),
         ["affine-coupling"] = (backend, seed) => Couplings(backend, seed, MonotoneMap.Affine),
         ["maf"] = (backend, seed) => Autoregressive(backend, seed, MonotoneMap.Affine),
         ["maf-spline"] = (backend, seed) => Autoregressive(backend, seed, MonotoneMap.Spline(12, 3.5)),
-        ["free-form"] = (backend, seed) => new FreeFormDensity(
-            backend, new FreeFormNetwork(backend, "encoder", 2, 96, 3, seed), new FreeFormNetwork(backend, "decoder", 2, 96, 3, seed), Beta),
     };
 
     private readonly Argument<string> _data = new("DATA") { Description = "A law in the plane: " + string.Join(", ", PlaneLaw.Names) + "." };
     private readonly Option<string?> _flow = Values.Word(
         "--flow", "Coupling layers and masked autoregressive ones, of splines or affine maps; or a free-form flow.",
-        [.. s_flows.Keys], "spline-coupling");
+        [.. s_flows.Keys, FreeForm], "spline-coupling");
+
+    private readonly Option<double> _beta = Values.Number("--beta", "Free-form: weight of the round trip through encoder and decoder.", 100);
+    private readonly Option<double> _spread = Values.Number(
+        "--spread", "Free-form: the round trip is also learned all over a square of this half side, in quarters of the picture (2 = just the "
+        + "picture): an encoder is one to one where it can be undone. 0 = at the data alone, as published.", 2.2);
+
+    private readonly Option<int> _width = Values.Whole("--width", "Free-form: width of both networks.", 96, 1, 4096);
 
     private readonly Option<string?> _output = Values.Text("--output", "Folder of the flow; an unfinished run in it goes on. Default: flows/DATA.", "FOLDER");
     private readonly Option<int> _steps = Values.Whole("--steps", "Optimiser steps of the whole run.", 1500, 1);
@@ -55,7 +61,7 @@ internal sealed class FlowTrainVerb : Verb
     {
         _data.AcceptOnlyFromAmong(PlaneLaw.Names);
         Add(_data);
-        foreach (var option in (Option[])[_flow, _output, _steps, _rows, _rate, _seed, _overwrite])
+        foreach (var option in (Option[])[_flow, _beta, _spread, _width, _output, _steps, _rows, _rate, _seed, _overwrite])
         {
             Add(option);
         }
@@ -69,13 +75,16 @@ internal sealed class FlowTrainVerb : Verb
         TrainingInput.RefuseOverwrite(folder, Safetensors.SingleName, call.Get(_overwrite));
         using var backend = call.Backend();
         var law = new Standardised(PlaneLaw.Parse(name));
-        var model = s_flows[kind](backend, call.Get(_seed));
-        var rate = new LearningRate { Peak = call.Get(_rate) ?? (kind == "free-form" ? 1e-3 : 5e-3), WarmUp = 50, Steps = call.Get(_steps), FinalFraction = 0.02 };
+        var model = kind == FreeForm ? NewFreeForm(call, backend) : s_flows[kind](backend, call.Get(_seed));
+        var rate = new LearningRate { Peak = call.Get(_rate) ?? (kind == FreeForm ? 1e-3 : 5e-3), WarmUp = 50, Steps = call.Get(_steps), FinalFraction = 0.02 };
         var trainer = new DensityTraining(backend, model, law.Sample, call.Get(_rows), rate, call.Get(_seed));
         TrainingInput.KeepRecord(folder, call.Get(_overwrite), new JsonObject
         {
             ["data"] = name,
             ["flow"] = kind,
+            ["beta"] = kind == FreeForm ? call.Get(_beta) : null,
+            ["spread"] = kind == FreeForm ? call.Get(_spread) : null,
+            ["width"] = kind == FreeForm ? call.Get(_width) : null,
             ["steps"] = rate.Steps,
             ["rows"] = call.Get(_rows),
             ["lr"] = rate.Peak,
@@ -101,6 +110,15 @@ internal sealed class FlowTrainVerb : Verb
         File.Delete(Path.Combine(folder, ModelCheckpoint.OptimiserName));
         Report(call, folder, kind, backend, model, law, steps);
         return ErrorOutput.Done;
+    }
+
+    private FreeFormDensity NewFreeForm(Call call, IBackend backend)
+    {
+        var (beta, spread, seed) = (call.Get(_beta), call.Get(_spread), call.Get(_seed));
+        Guard.Require(beta > 0 && double.IsFinite(beta) && spread >= 0 && double.IsFinite(spread), "Train a free-form flow",
+            Invariant($"--beta {beta} --spread {spread}"), "a positive weight, and a half side of 0 or more", "Leave them out for 100 and 2.2.");
+        FreeFormNetwork Network(string name) => new(backend, name, 2, call.Get(_width), 3, seed);
+        return new FreeFormDensity(backend, Network("encoder"), Network("decoder"), (float)beta, (float)spread);
     }
 
     private static void Resume(string folder, DensityModel model, DensityTraining trainer)

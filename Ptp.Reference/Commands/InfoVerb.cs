@@ -32,7 +32,7 @@ internal sealed class InfoVerb() : Verb(
         var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         var gpus = GpuDevices.List();
         var models = new JsonObject();
-        foreach (var name in (string[])[ModelChoice.Base, ModelChoice.Ptp, ModelChoice.OneHot, ModelChoice.Independent])
+        foreach (var name in (string[])[ModelChoice.Base, ModelChoice.Ptp, ModelChoice.OneHot, ModelChoice.Independent, ModelChoice.Flow])
         {
             models[name] = Describe(name);
         }

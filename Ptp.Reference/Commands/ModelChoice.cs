@@ -29,6 +29,7 @@ internal sealed record ModelChoice(string Folder, Transformer Model, Tokenizer T
     public const string Ptp = "ptp";
     public const string OneHot = "one-hot";
     public const string Independent = "independent";
+    public const string Flow = "flow";
 
     /// <summary>The token that opens a text, if there is one.</summary>
     public int? BeginToken => Model.Config.BeginToken ?? Tokenizer.BeginToken;

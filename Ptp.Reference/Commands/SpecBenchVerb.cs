@@ -115,7 +115,8 @@ internal sealed class SpecBenchVerb : Verb
         var isDefault = call.Get(_model) is null;
         var parts = new FamilyParts(
             adapter is null ? decoding : decoding.With(adapter), call.Get(_nodes), null, null, new SuffixAutomaton(),
-            new HeadShelf(call, model, call.Get(_heads), isDefault), new DraftShelf(model.Model.Backend, call.Get(_drafts), isDefault));
+            new HeadShelf(call, model, call.Get(_heads), isDefault), new DraftShelf(model.Model.Backend, call.Get(_drafts), isDefault),
+            ModelChoice.Shelf(null, "", isDefault));
         rule = parts.Decoding.Rule;
         return [.. from system in systems let decoder = system.Make(parts) where decoder is not null select (system, decoder)];
     }

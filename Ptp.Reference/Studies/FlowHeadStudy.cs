@@ -38,6 +38,7 @@ internal static class FlowHeadStudy
             ("flow head, 2 layers", "flow-2", new FlowHeadSize(Layers: 2), FlowHeadSource.Distillation),
             ("flow head, 4 layers", "flow-4", new FlowHeadSize(Layers: 4), FlowHeadSource.Distillation),
             ("flow head, 4 layers, 5 clusters", "flow-4-clusters", new FlowHeadSize(Layers: 4, Clusters: 5), FlowHeadSource.Distillation),
+            ("flow head, 4 layers, spline of 16 bins", "flow-4-spline", new FlowHeadSize(Layers: 4, Bins: 16), FlowHeadSource.Distillation),
             ("flow head, 4 layers, by likelihood", "flow-4-likelihood", new FlowHeadSize(Layers: 4), FlowHeadSource.Likelihood),
         ])
         {

@@ -22,7 +22,7 @@ public sealed class CompareTests(TinyModels models)
 
     private string[] Call(params string[] more) =>
     [
-        "compare", "--model", models.Base, "--adapter", models.Categorical, "--heads", models.Heads, "--drafts", models.Drafts,
+        "compare", "--model", models.Base, "--adapter", models.Categorical, "--adapters", models.Adapters, "--heads", models.Heads, "--drafts", models.Drafts,
         "--data", models.Text, "--prompts", "2", "--prompt-tokens", PromptTokens, "--max-new", "12", "--nodes", "8", .. more,
     ];
 

@@ -52,6 +52,8 @@ public sealed class FlowVerbTests : IDisposable
     {
         CliRun.Refuses("moons", "flow", "train", "spiral");
         CliRun.Refuses("maf", "flow", "train", "moons", "--flow", "magic");
+        CliRun.Refuses("positive weight", "flow", "train", "moons", "--flow", "free-form", "--beta", "0", "--output", Path.Combine(_folder, "none"));
+        CliRun.Refuses("half side", "flow", "train", "moons", "--flow", "free-form", "--spread", "-1", "--output", Path.Combine(_folder, "none"));
         Assert.Throws<PtpException>(() => PlaneLaw.Parse("spiral"));
     }
 

@@ -45,6 +45,11 @@ public sealed class TinyModels : IDisposable
             model, lora, new FixedPointEmbedding(), 6, law, InverseCdf.Instance, 5, SlotStart.LastToken, SlotReading.Categorical, sampler), fingerprint);
         var student = new Transformer(backend, config with { HiddenSize = 8, HeadSize = 0 }, 6);
         Save(Student, new SlotModel(student, null, new BinaryFloatEmbedding(), 5, law, InverseCdf.Instance, 6), fingerprint);
+        var independent = new SlotModel(model, lora, new ConstantEmbedding(), 6, law, InverseCdf.Instance, 5, SlotStart.LastToken);
+        Save(Path.Combine(Adapters, ModelChoice.Independent), independent, fingerprint);
+        independent.Flow = FlowHead.On(independent, new FlowHeadSize(Layers: 2, History: 2, Width: 8), 6);
+        Widen(independent.Flow.Parameters, 6);
+        PtpAdapter.Save(Flow, independent, fingerprint, "base", 0, StoredType.F32, Path.Combine(Adapters, ModelChoice.Independent));
         foreach (var name in DraftHeads.Names)
         {
             var head = HeadCase.Head(name, model, new RandomStream(8, name), deviation: 0.4);
@@ -77,6 +82,11 @@ public sealed class TinyModels : IDisposable
     public string Categorical => At("cptp");
 
     public string Student => At("student");
+
+    /// <summary>A folder with slots that see no u, and a flow head on them.</summary>
+    public string Adapters => At("adapters");
+
+    public string Flow => Path.Combine(Adapters, ModelChoice.Flow);
 
     /// <summary>A random head of every architecture.</summary>
     public string Heads => At("heads");

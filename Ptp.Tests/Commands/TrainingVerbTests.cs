@@ -57,6 +57,23 @@ public sealed class TrainingVerbTests(TinyModels tiny)
         CliRun.Result("eval", "--model", model, "--adapter", tiny.At("made-categorical"), "--data", corpus, "--prompts", "2", "--prompt-tokens", "8", "--max-new", "8", "--budget", "6");
         CliRun.Result(second);
         CliRun.Refuses("temperature = 1", [.. second, "--overwrite", "--temperature", "1"]);
+
+        // A flow head on the independent slots, taught by the base, and by texts alone; what trees and branches cannot use, and what no head fits on.
+        var (independent, flow) = (tiny.At("made-independent"), tiny.At("made-flow"));
+        string[] head = [.. distill.Select(a => a == adapter ? flow : a), "--flow", independent, "--flow-layers", "2", "--flow-width", "8"];
+        Assert.True(CliRun.Result(head).GetProperty("complete").GetBoolean());
+        string[] alone = [.. head.Select(a => a == flow ? tiny.At("made-flow-alone") : a), "--proposals", "dataset", "--flow-bins", "4"];
+        CliRun.Result([.. head.Select(a => a == flow ? tiny.At("made-flow-tied") : a), "--flow-tied"]);
+        Assert.True(CliRun.Result(alone).GetProperty("complete").GetBoolean());
+        string[] use = ["--model", model, "--adapter", flow, "--max-new", "8"];
+        var compared = CliRun.Result([
+            "eval", .. use, "--compare", tiny.At("made-flow-alone"), "--data", corpus, "--prompts", "2", "--prompt-tokens", "8"]);
+        Assert.True(compared.GetProperty("accepted_per_round").GetDouble() > 1); // the first token of a draft is exact
+        Assert.True(CliRun.Result(["demo", .. use, "--prompt", "the cat", "--repeats", "1"]).GetProperty("identical").GetBoolean());
+        CliRun.Refuses("a flow head", ["generate", .. use, "--decoder", "tree", "--prompt", "a"]);
+        CliRun.Refuses("a flow head", ["generate", .. use, "--decoder", "pqd", "--prompt", "a"]);
+        CliRun.Refuses("see neither u", [.. head.Select(a => a == independent ? adapter : a), "--overwrite"]);
+        CliRun.Refuses("see neither u", [.. head.Select(a => a == independent ? flow : a), "--overwrite"]);
     }
 
     [Fact]

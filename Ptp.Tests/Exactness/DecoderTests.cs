@@ -41,7 +41,22 @@ public sealed class PartialQuadraticCategoricalTests : DecoderContract
 
 public sealed class FlowHeadDecoderTests : DecoderContract
 {
+    protected override int CasesOfEquality => 255; // 300 in all
+
     protected override IDecoder Decoder(ExactnessCase drawn) => drawn.ErrorCorrected(drawn.Flow());
+
+    // 60 cases: drafts that are believed for two tokens, right or wrong, give other texts.
+    [Fact]
+    public void Control_drafts_that_nobody_verifies_are_found()
+    {
+        using var backend = new CpuBackend(1);
+        var different = Enumerable.Range(0, 60).Count(seed =>
+        {
+            var drawn = new ExactnessCase(backend, (ulong)seed);
+            return drawn.Difference(drawn.Verified(drawn.Flow(), VerificationRule.Parse("first:2"))) is not null;
+        });
+        Assert.InRange(different, 15, 60);
+    }
 }
 
 public sealed class TreeDecoderTests : DecoderContract

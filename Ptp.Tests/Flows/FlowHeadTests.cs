@@ -1,6 +1,6 @@
 // The flow head: identity = independent slots to the bit, its law = the law of bent u, what a slot may depend on, gradients, and the
-// numbers it finds for a text. The copula: exact law, gradients, margins.
-// Source: FlowHead's and GaussianCopula's equations. Not here: decoding (FlowHeadDecoderTests), whether training pays (ptp study flow-head).
+// numbers it finds for a text. Source: FlowHead's equations.
+// Not here: laws of single maps (BentLawTests), decoding (FlowHeadDecoderTests), whether training pays (ptp study flow-head).
 
 using Ptp.Core;
 using Ptp.Core.Autograd;
@@ -10,9 +10,10 @@ using Ptp.Core.Heads;
 using Ptp.Core.Heads.Flows;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
+using Ptp.Core.Tensors;
 using Ptp.Core.Training;
+using Ptp.Gpu;
 using Ptp.Reference.Commands;
-using Ptp.Tests.Oracle;
 using Ptp.Tests.Paper;
 using Xunit;
 
@@ -127,6 +128,30 @@ public sealed class FlowHeadTests : IDisposable
         Assert.True(possible > 60 && wrong > possible / 4, $"control: {possible} tokens possible, {wrong} of them not what u picks unbent");
     }
 
+    // 6 heads: laws of the same weights on the GPU simulator. Control: other weights.
+    [Fact]
+    public void A_head_on_the_gpu_has_the_laws_of_the_cpu()
+    {
+        using var gpu = new GpuBackend(GpuDeviceKind.Simulator);
+        var different = 0;
+        Cases.RunSeeds(6, seed =>
+        {
+            float[][] expected = Laws(_backend, trained: true), laws = Laws(gpu, trained: true), others = Laws(gpu, trained: false);
+            for (var row = 0; row < expected.Length; row++)
+            {
+                Assert.All(expected[row].Zip(laws[row]), p => Assert.Equal(p.First, p.Second, 1e-4f));
+                different += expected[row].Zip(others[row]).Any(p => Math.Abs(p.First - p.Second) > 1e-3) ? 1 : 0;
+            }
+
+            float[][] Laws(IBackend backend, bool trained)
+            {
+                var (ptp, head, _) = Draw(seed, trained, backend: backend);
+                return new Slots(ptp, new RandomStream((ulong)seed, "the same slots")).Laws(new FlowPicks(head, ptp.Rule));
+            }
+        });
+        Assert.True(different > 12, $"control: {different} rows differ");
+    }
+
     // 10 heads: the slope of the loss along a random change of all weights, by differences and on the tape.
     [Fact]
     public void A_step_has_the_gradient_of_its_loss() => Cases.RunSeeds(10, seed =>
@@ -139,12 +164,12 @@ public sealed class FlowHeadTests : IDisposable
 
         int[] targets = [.. Enumerable.Range(0, ptp.Slots).Select(_ => random.NextInt(ptp.Network.Config.VocabularySize))];
         int[] earlier = [.. Enumerable.Range(0, ptp.Slots * head.Size.History).Select(_ => random.NextInt(ptp.Network.Config.VocabularySize))];
-        var slots = new Slots(ptp, random);
+        var (slots, picks) = (new Slots(ptp, random), new FlowPicks(head, ptp.Rule));
         var tape = new Tape(_backend) { Recording = true };
         double Loss()
         {
             tape.Reset();
-            return tape.CrossEntropy(head.Logits(tape, 0, slots.Hidden, slots.Logits, earlier), targets, []);
+            return picks.Loss(tape, head.Bend(tape, 0, slots.Hidden, slots.Logits, earlier), targets, []);
         }
 
         Loss();
@@ -172,83 +197,13 @@ public sealed class FlowHeadTests : IDisposable
         Assert.True(Math.Abs(measured - 0.9 * slope) > 5e-3 * Math.Max(1, Math.Abs(measured)) || Math.Abs(measured) < 0.1, "control");
     });
 
-    // 200 copulas: S^-1(S(u)) = u, laws sum to one and match frequencies of a grid of u, gradients equal central differences.
-    [Fact]
-    public void A_copula_has_the_law_and_the_gradient_it_claims() => Cases.RunSeeds(200, seed =>
-    {
-        var random = new RandomStream((ulong)seed, "copula");
-        var copula = new GaussianCopula(2 + random.NextInt(6));
-        foreach (ref var weight in copula.Weights)
-        {
-            weight = random.NextGaussian();
-        }
-
-        double[] noise = [.. Enumerable.Range(0, 1 + random.NextInt(copula.Length - 1)).Select(_ => random.NextGaussian())];
-        var u = 0.001 + 0.998 * random.NextDouble();
-        var v = copula.Bend(u, noise);
-        Assert.True(v > 1 - 1e-5 || Math.Abs(u - copula.Unbend(v, noise)) <= 1e-10, $"{u}"); // so close to one doubles have lost digits
-        Assert.Equal((0.0, 1.0), (copula.Unbend(0, noise), copula.Unbend(1, noise)));
-
-        double[] edges = [0, .. Enumerable.Range(0, 5).Select(_ => random.NextDouble()).Order(), 1];
-        double[] law = [.. edges[1..].Zip(edges, (right, left) => copula.Unbend(right, noise) - copula.Unbend(left, noise))];
-        Assert.Equal(1, law.Sum(), 1e-12);
-        for (var cell = 0; cell < law.Length; cell++)
-        {
-            var count = Enumerable.Range(0, 500).Count(i => copula.Bend((i + 0.5) / 500, noise) is var bent && bent >= edges[cell] && bent < edges[cell + 1]);
-            Assert.True(Math.Abs(count - 500 * law[cell]) <= 1 + 1e-6, $"cell {cell}: {count} of 500, law {law[cell]}");
-            if (law[cell] < 1e-3)
-            {
-                continue; // differences of its logarithm would be rounding
-            }
-
-            var gradient = new double[noise.Length];
-            Assert.Equal(law[cell], copula.Probability(edges[cell], edges[cell + 1], noise, gradient), 1e-10);
-            double[] weights = copula.Weights.Slice(noise.Length * (noise.Length - 1) / 2, noise.Length).ToArray();
-            GradientCheck.Holds($"cell {cell}", () =>
-            {
-                weights.CopyTo(copula.Weights[(noise.Length * (noise.Length - 1) / 2)..]);
-                return Math.Log(copula.Probability(edges[cell], edges[cell + 1], noise, new double[noise.Length]));
-            }, weights, gradient);
-            weights.CopyTo(copula.Weights[(noise.Length * (noise.Length - 1) / 2)..]); // as they were before the last difference
-        }
-    });
-
-    // Margins stay uniform whatever the weights: the chi-square of v over 20,000 random u, and of pairs, which must not be independent.
-    [Fact]
-    public void A_copula_keeps_margins_and_ties_pairs()
-    {
-        var (random, copula) = (new RandomStream(3, "margins"), new GaussianCopula(3));
-        double[] weights = [1.2, -0.7, 0.9];
-        weights.CopyTo(copula.Weights);
-        var (cells, pairs) = (new int[8], new int[16]);
-        for (var i = 0; i < 20_000; i++)
-        {
-            double[] u = [random.NextDouble(), random.NextDouble(), random.NextDouble()];
-            double[] noise = [.. u.Select(Normal.Quantile)];
-            var (second, third) = (copula.Bend(u[1], noise.AsSpan(0, 1)), copula.Bend(u[2], noise.AsSpan(0, 2)));
-            cells[(int)(8 * third)]++;
-            pairs[(int)(4 * second) * 4 + (int)(4 * u[0])]++;
-        }
-
-        Assert.Null(GoodnessOfFit.Fault(cells, [.. cells.Select(_ => 1.0 / 8)]));
-        Assert.NotNull(GoodnessOfFit.Fault(pairs, [.. pairs.Select(_ => 1.0 / 16)])); // the control
-    }
-
-    [Fact]
-    public void The_normal_quantile_inverts_the_cdf() => Cases.Run(300, random =>
-    {
-        var x = 16 * random.NextDouble() - 8;
-        Assert.Equal(Math.Min(x, -x), Normal.Quantile(Normal.Cdf(Math.Min(x, -x))), 1e-12);
-        Assert.Equal(1, Normal.Cdf(x) + Normal.Cdf(-x), 1e-15);
-        Assert.Equal(Normal.Density(x), (Normal.Cdf(x + 1e-5) - Normal.Cdf(x - 1e-5)) / 2e-5, 1e-9);
-    });
-
     [Fact]
     public void Heads_that_cannot_be_are_refused()
     {
         var (ptp, head, _) = Draw(1, trained: false);
         Assert.Throws<PtpException>(() => new FlowHead(ptp.Network, new FlowHeadSize(Layers: 0), s_law, 1));
         Assert.Throws<PtpException>(() => new FlowHead(ptp.Network, new FlowHeadSize(Clusters: 3), s_law, 1, [0, 0]));
+        Assert.Throws<PtpException>(() => new FlowHead(ptp.Network, new FlowHeadSize(Clusters: 2, Bins: 4), s_law, 1));
         Assert.Throws<PtpException>(() => new CopulaHead(ptp.Network, 4, s_law, TreePick.Instance));
         Assert.Throws<PtpException>(() => Normal.Quantile(0));
         var seeing = new SlotModel(
@@ -259,11 +214,11 @@ public sealed class FlowHeadTests : IDisposable
             new AdamWOptions(), new LearningRate()));
     }
 
-    private (SlotModel Ptp, FlowHead Head, RandomStream Random) Draw(int seed, bool trained, double spread = 1)
+    private (SlotModel Ptp, FlowHead Head, RandomStream Random) Draw(int seed, bool trained, double spread = 1, IBackend? backend = null)
     {
         var random = new RandomStream((ulong)seed, "flow head test");
-        var model = ExactnessCase.RandomModel(_backend, ExactnessCase.RandomConfig(random), random);
-        var lora = new GatedLora(_backend, model.Config, 2, 1, (ulong)seed);
+        var model = ExactnessCase.RandomModel(backend ?? _backend, ExactnessCase.RandomConfig(random), random);
+        var lora = new GatedLora(model.Backend, model.Config, 2, 1, (ulong)seed);
         foreach (var parameter in lora.Parameters)
         {
             Initialise.Gaussian(parameter, random, 0.5);
@@ -274,7 +229,11 @@ public sealed class FlowHeadTests : IDisposable
         {
             PickSoftness = seed % 2 * 0.1,
         };
-        var head = new FlowHead(model, new FlowHeadSize(1 + seed % 3, 1 + seed % 2, 8, seed % 4), s_law, 1);
+        var size = new FlowHeadSize(1 + seed % 3, 1 + seed % 2, 8, seed % 4);
+        size = seed % 5 < 2 ? size with { Clusters = 0, Bins = 2 + seed % 7 } : size with { Tied = seed % 5 == 2 };
+        var shuffle = new RandomStream((ulong)seed, "order of a flow head");
+        var order = Enumerable.Range(0, model.Config.VocabularySize).Select(id => (id, shuffle.NextDouble())).OrderBy(p => p.Item2).Select(p => p.id);
+        var head = new FlowHead(model, size, s_law, 1, seed % 2 == 0 ? null : [.. order]);
         if (trained)
         {
             Fill(head, random, spread);

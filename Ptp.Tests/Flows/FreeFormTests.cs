@@ -184,6 +184,28 @@ public sealed class FreeFormTests : IDisposable
         }
     }
 
+    // Two far blobs: what lies between is in no data, and only an encoder that also learned to be undone there is undone there (control: none).
+    [Fact]
+    public void An_encoder_that_learns_a_square_is_undone_between_the_data()
+    {
+        static void Sample(RandomStream random, Span<double> point) =>
+            (point[0], point[1]) = (1.5 * (2 * random.NextInt(2) - 1) + 0.1 * random.NextGaussian(), 0.1 * random.NextGaussian());
+        float[] between = [.. Enumerable.Range(0, 441).SelectMany(i => (float[])[-2 + i % 21 * 0.2f, -2 + i / 21 * 0.2f])];
+        double[] errors = [.. ((float[])[2.2f, 0]).Select(spread =>
+        {
+            var model = new FreeFormDensity(
+                _backend, new FreeFormNetwork(_backend, "encoder", 2, 24, 1, 1), new FreeFormNetwork(_backend, "decoder", 2, 24, 1, 1), 100, spread);
+            var trainer = new DensityTraining(_backend, model, Sample, 64, new LearningRate { Peak = 5e-3, WarmUp = 10, Steps = 400 }, 1);
+            for (var step = 0; step < 400; step++)
+            {
+                trainer.Step();
+            }
+
+            return model.RoundTrip(new Tape(_backend), between);
+        })];
+        Assert.True(errors[0] < 0.05 && errors[1] > 3 * errors[0], $"round trips of {errors[0]} and, control, {errors[1]}");
+    }
+
     [Fact]
     public void A_stopped_run_goes_on_to_the_same_bits()
     {

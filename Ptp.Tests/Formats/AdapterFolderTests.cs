@@ -69,6 +69,32 @@ public sealed class AdapterFolderTests : IDisposable
         }
     }
 
+    [Fact]
+    public void A_flow_head_keeps_its_sizes_and_its_slots_and_refuses_half_of_them()
+    {
+        var flow = Good with
+        {
+            Kind = AdapterManifest.FlowHead,
+            Rank = 0,
+            Reading = AdapterManifest.OneHot,
+            PickSoftness = 0.05,
+            Doubt = 0.6,
+            SamplerHistory = 0,
+            SamplerWidth = 0,
+            SamplerDepth = 0,
+            FlowSlots = "../independent",
+            FlowSlotsFingerprint = "fedcba9876543210",
+            Flow = new(3, 2, 96, 0, 5, true),
+        };
+        AdapterFolder.Write(_folder, flow, RandomTensors.Some(1));
+        Assert.Equal(flow, AdapterFolder.ReadManifest(_folder));
+        foreach (var bad in (AdapterManifest[])
+            [flow with { Flow = null }, flow with { FlowSlots = " " }, flow with { FlowSlotsFingerprint = null }, Good with { Flow = flow.Flow }])
+        {
+            Assert.Contains("flow_", Assert.Throws<PtpException>(() => bad.Validated()).Received, StringComparison.Ordinal);
+        }
+    }
+
     [Theory]
     [InlineData("\"format_version\": 1", "\"format_version\": 2", "format_version")]
     [InlineData("\"gated-lora\"", "\"magic\"", "kind")]

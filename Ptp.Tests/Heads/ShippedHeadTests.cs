@@ -1,4 +1,4 @@
-// What models/heads and models/drafts hold works with models/base: every folder loads, drafts, and leaves the text as it is.
+// What models/heads, models/drafts and models/flow hold works with models/base: every folder loads, drafts, and leaves the text as it is.
 // A file of an older form, of another base or of an unfinished run is found here. Control: the same weights on another base.
 // Not here: how much is accepted (docs/09-family.md).
 
@@ -21,6 +21,7 @@ namespace Ptp.Tests.Heads;
 public sealed class ShippedHeadTests : IDisposable
 {
     private const long MostBytes = 20_000_000;
+    private const long MostFlowBytes = 3_000_000;
     private static readonly SamplingOptions s_law = new() { Temperature = 0.7 };
     private static readonly PickRule s_rule = PickRule.Parse("race:46");
     private static readonly DecodeLimits s_limits = new(24, []);
@@ -56,6 +57,19 @@ public sealed class ShippedHeadTests : IDisposable
     public void Heads_and_small_models_are_small() => Assert.True(
         ((string[])["heads", "drafts"]).SelectMany(name => Directory.GetFiles(Models(name), "*", SearchOption.AllDirectories))
             .Sum(file => new FileInfo(file).Length) <= MostBytes);
+
+    [DocumentFact("models/flow/ptp_adapter.json")]
+    public void The_flow_head_finds_its_slots_drafts_and_leaves_the_text_as_it_is()
+    {
+        var (story, folder) = (new Story(_backend), Models("flow"));
+        var flow = PtpAdapter.Load(folder, story.Model, story.Fingerprint);
+        Assert.False(DistillationRun.Resumes(folder));
+        Assert.True(flow is { Flow: not null, Confidence: not null });
+        Assert.Equal(s_rule.Name, flow.Rule.Name);
+        story.IsTheSame(new ChainTree(flow.NewDrafter()), folder);
+        Assert.True(new FileInfo(Path.Combine(folder, AdapterFolder.WeightsName)).Length <= MostFlowBytes);
+        Assert.Throws<PtpException>(() => PtpAdapter.Load(folder, story.Model, story.Fingerprint + "0"));
+    }
 
     public void Dispose() => _backend.Dispose();
 

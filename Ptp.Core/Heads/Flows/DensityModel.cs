@@ -99,13 +99,16 @@ public sealed class FlowDensity(IBackend backend, IFlow flow) : DensityModel
 
 /// <summary>
 /// A free-form flow: z = f(x), x = g(z) where training made them inverses;
-/// loss |z|^2 / 2 - v^T f'(x) SG[g'(z) v] + beta |x - g(f(x))|^2, whose value is no likelihood.
+/// loss |z|^2 / 2 - v^T f'(x) SG[g'(z) v] + beta |x - g(f(x))|^2, whose value is no likelihood. A density needs f to be one to one wherever
+/// it is asked for, between data too: so g learns to invert f at points of a cube as well, beta |y - g(f(y))|^2, y uniform.
 /// </summary>
 /// <param name="backend">Where it lives.</param>
 /// <param name="encoder">f.</param>
 /// <param name="decoder">g.</param>
 /// <param name="beta">Large enough that g really inverts f.</param>
-public sealed class FreeFormDensity(IBackend backend, FreeFormNetwork encoder, FreeFormNetwork decoder, float beta) : DensityModel
+/// <param name="spread">The cube is [-spread, spread]^D; 0 = data alone, as published.</param>
+public sealed class FreeFormDensity(
+    IBackend backend, FreeFormNetwork encoder, FreeFormNetwork decoder, float beta, float spread = 0) : DensityModel
 {
     private readonly Tape _decoding = new(backend); // g'(z) v is a constant: not recorded
 
@@ -133,12 +136,26 @@ public sealed class FreeFormDensity(IBackend backend, FreeFormNetwork encoder, F
         var at = encoder.Run(_decoding, _decoding.Constant(Host(backend, x.Value), rows, Width));
         var pushed = decoder.Push(_decoding, at, _decoding.Constant(v, rows, Width)).Direction;
         var (z, direction) = encoder.Push(tape, x, tape.Constant(Host(backend, pushed.Value), rows, Width));
-        var back = tape.AddScaled(decoder.Run(tape, z), x, -1);
-        float[] noise = Host(backend, z.Value), error = Host(backend, back.Value), along = Host(backend, direction.Value);
+        float[] noise = Host(backend, z.Value), along = Host(backend, direction.Value);
         tape.Seed(z, z.Value);
         tape.Seed(direction, [.. v.Select(n => -n)]);
+        var loss = Enumerable.Range(0, count).Sum(i => 0.5 * noise[i] * noise[i] - v[i] * along[i]) + Returned(tape, x, z);
+        if (spread > 0)
+        {
+            var y = tape.Constant([.. v.Select(_ => spread * (float)(2 * random.NextDouble() - 1))], rows, Width);
+            loss += Returned(tape, y, encoder.Run(tape, y));
+        }
+
+        return loss;
+    }
+
+    /// <summary>beta |x - g(z)|^2, its gradient recorded.</summary>
+    private double Returned(Tape tape, Variable x, Variable z)
+    {
+        var back = tape.AddScaled(decoder.Run(tape, z), x, -1);
+        var error = Host(backend, back.Value);
         tape.Seed(back, [.. error.Select(e => 2 * beta * e)]);
-        return Enumerable.Range(0, count).Sum(i => 0.5 * noise[i] * noise[i] - v[i] * along[i] + beta * error[i] * error[i]);
+        return beta * error.Sum(e => (double)e * e);
     }
 
     /// <inheritdoc/>

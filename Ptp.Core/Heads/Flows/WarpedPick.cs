@@ -34,12 +34,25 @@ public static class WarpedPick
     public static void Law(MonotoneMap map, Span<double> parameters, ReadOnlySpan<float> marginal, Span<double> law)
     {
         RequireUnit(map);
+        var last = marginal.Length - 1;
+        while (last >= 0 && !(marginal[last] > 0f))
+        {
+            last--;
+        }
+
+        // The running sum of Cell.Of; the last possible token owns what rounding leaves.
+        var (inverse, sum, left) = (map.Inverse, 0.0, 0.0);
         for (var token = 0; token < marginal.Length; token++)
         {
-            var cell = Cell.Of(token, marginal);
-            law[token] = cell.Width > 0
-                ? map.Inverse.Apply(cell.Right, parameters).Value - map.Inverse.Apply(cell.Left, parameters).Value
-                : 0;
+            if (!(marginal[token] > 0f) || token > last)
+            {
+                law[token] = 0;
+                continue;
+            }
+
+            sum += marginal[token];
+            var right = token == last ? 1.0 : inverse.Apply(Math.Min(sum, 1), parameters).Value;
+            (law[token], left) = (right - left, right);
         }
     }
 
