@@ -1,0 +1,60 @@
+// ptp study induction: does predicting two tokens at once teach a small model to copy names? (Gloeckle et al. 2024, section 5.1)
+//   accuracy at the second token of a name that returns, in stories whose names no training story has; n = 1 against n = 2, equal parameters
+// Published: children's stories, 1M to 1B parameters: n = 2 much better up to 30M, no difference from 100M on.
+// Refuses: nothing. Not here: their 26 billion training tokens.
+
+using Ptp.Core.Training;
+using Ptp.Reference.Commands;
+using static System.FormattableString;
+
+namespace Ptp.Reference.Studies;
+
+/// <summary>Induction by size.</summary>
+internal static class InductionStudy
+{
+    private const int Texts = 40_000;
+    private const int Tested = 400;
+    private const int Steps = 800;
+    private static readonly (int Width, int Layers, int Heads)[] s_sizes = [(32, 4, 4), (64, 4, 4), (128, 5, 4)];
+    private static readonly ulong[] s_seeds = [1, 2, 3];
+
+    public static void Run(StudySpace space)
+    {
+        var models = new MultiTokenModels(space);
+        var stories = NameStories.Stories(space.Cases(Texts), "training stories", unheard: false);
+        var heard = NameStories.Stories(space.Cases(Tested), "tested stories", unheard: false);
+        var unheard = NameStories.Stories(space.Cases(Tested), "tested stories", unheard: true);
+        var table = new StudyTable("Induction: the second token of a name that returns",
+            Invariant($"Effort {space.Effort}; {stories.Count} stories of {NameStories.Length} tokens, {space.Steps(Steps)} steps of 1,024 rows; {unheard.Count} tested stories; accuracy in percent, mean of {Seeds(space).Length} seeds (lowest to highest)."),
+            "blocks' parameters", "tokens at once", "names of training stories", "names never heard");
+        var lines = new List<SvgLine>();
+        foreach (var tokens in (int[])[1, 2])
+        {
+            var line = new List<(double, double)>();
+            foreach (var (width, layers, heads) in s_sizes)
+            {
+                var config = MultiTokenModels.Config(NameStories.Vocabulary, NameStories.Length, width, layers, heads);
+                var trained = Seeds(space).Select(seed => models.Train($"induction-{width}", config, tokens, stories, Steps, seed)).ToArray();
+                double[] known = [.. trained.Select(m => Accuracy(models.Right(m, heard), heard))];
+                double[] fresh = [.. trained.Select(m => Accuracy(models.Right(m, unheard), unheard))];
+                table.Row(Invariant($"{MultiTokenModels.Parameters(config) / 1000}k"), $"{tokens}", Cell(known), Cell(fresh));
+                line.Add((Math.Log10(MultiTokenModels.Parameters(config)), fresh.Average()));
+                space.Note(Invariant($"{tokens} tokens at once, width {width}: {fresh.Average():0.0} %"));
+            }
+
+            lines.Add(new SvgLine($"n = {tokens}", [.. line]));
+        }
+
+        space.Write("induction", table.Note(
+            "Published (children's stories, 26 billion tokens): n = 2 far above n = 1 from 1M to 30M parameters, no difference from 100M on.").ToString(),
+            SvgPlot.Draw("Second token of a name that returns (names never heard)", "log10 of parameters", "accuracy (%)", lines));
+    }
+
+    private static ulong[] Seeds(StudySpace space) => space.Effort >= 0.02 ? s_seeds : s_seeds[..1];
+
+    private static string Cell(double[] values) => Invariant($"{values.Average():0.0} ({values.Min():0.0} to {values.Max():0.0})");
+
+    /// <summary>Share of right second tokens among names that return, in percent.</summary>
+    private static double Accuracy(bool[][] right, IReadOnlyList<Completion> stories) =>
+        100 * stories.SelectMany((story, i) => NameStories.Returns(story.Tokens).Select(place => right[i][place - 1] ? 1.0 : 0.0)).DefaultIfEmpty(0).Average();
+}
