@@ -28,9 +28,9 @@ internal sealed class StudyVerb : Verb
         ["verification"] = VerificationStudy.Run,
         ["induction"] = InductionStudy.Run,
         ["polynomials"] = PolynomialStudy.Run,
-        //["hydra"] = HydraStudy.Run,
-        //["mtp-depth"] = MtpDepthStudy.Run,
-        //["coupling"] = CouplingStudy.Run,
+        ["hydra"] = HydraStudy.Run,
+        ["mtp-depth"] = MtpDepthStudy.Run,
+        ["coupling"] = CouplingStudy.Run,
     };
 
     private readonly Argument<string> _name = new("NAME") { Description = "One of: " + string.Join(", ", s_studies.Keys) + "." };

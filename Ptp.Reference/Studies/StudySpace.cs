@@ -116,6 +116,9 @@ internal sealed class StudySpace
         AtomicFile.WriteText(Path.Combine(Folder, name + ".svg"), svg);
     }
 
+    /// <summary>The heads that come with the default model.</summary>
+    public HeadShelf Heads(ModelChoice model) => new(_call, model, null, isDefault: true);
+
     /// <summary>Tells what is going on.</summary>
     public void Note(string text) => _call.Out.Note(text);
 
