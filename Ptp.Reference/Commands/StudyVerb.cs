@@ -29,6 +29,7 @@ internal sealed class StudyVerb : Verb
         ["induction"] = InductionStudy.Run,
         ["polynomials"] = PolynomialStudy.Run,
         ["hydra"] = HydraStudy.Run,
+        ["medusa-2"] = MedusaTwoStudy.Run,
         ["mtp-depth"] = MtpDepthStudy.Run,
         ["coupling"] = CouplingStudy.Run,
     };

@@ -12,7 +12,10 @@ namespace Ptp.Reference.Studies;
 /// <summary>Texts of the base.</summary>
 internal static class BaseTexts
 {
-    private const ulong FirstSeed = 800_000;
+    /// <summary>Seed of the first text that a study trains on.</summary>
+    public const ulong TrainingSeed = 900_000;
+
+    private const ulong MeasuringSeed = 800_000;
     private const int Batch = 64;
 
     /// <summary>The rule of the default adapter, by which the shipped heads were trained.</summary>
@@ -23,11 +26,12 @@ internal static class BaseTexts
     /// <param name="law">The law.</param>
     /// <param name="count">How many.</param>
     /// <param name="tokens">Most tokens of each.</param>
-    public static IReadOnlyList<Completion> Written(ModelChoice model, SamplingOptions law, int count, int tokens)
+    /// <param name="seed">Of the first text's u.</param>
+    public static IReadOnlyList<Completion> Written(ModelChoice model, SamplingOptions law, int count, int tokens, ulong seed = MeasuringSeed)
     {
         var begin = model.Encode("");
         var width = Rule.NumbersPerToken(model.Model.Config.VocabularySize);
-        SamplingJob[] jobs = [.. Enumerable.Range(0, count).Select(i => new SamplingJob(begin, Auxiliaries.FromSeed(FirstSeed + (ulong)i, width), tokens))];
+        SamplingJob[] jobs = [.. Enumerable.Range(0, count).Select(i => new SamplingJob(begin, Auxiliaries.FromSeed(seed + (ulong)i, width), tokens))];
         var sampling = new BatchedSampling(model.Model, law, Rule, Batch);
         return [.. jobs.Chunk(Batch).SelectMany(batch => sampling.Run(batch).Zip(batch, (text, job) => new Completion(text, begin.Length, job.U)))];
     }

@@ -18,7 +18,7 @@ namespace Ptp.Reference.Studies;
 internal static class CouplingStudy
 {
     private const int Texts = 24;
-    private const int Tokens = 64;
+    private const int MostTokens = 64;
     private const int Draws = 16; // per place and rule
     private const int Permutations = 20; // per place, for the range of orders
 
@@ -45,7 +45,7 @@ internal static class CouplingStudy
         }
 
         var table = new StudyTable("The same u, two laws: how often the tokens are equal",
-            Invariant($"p: the embedded model; q: a small model; every place of {space.Cases(Texts)} texts of {Tokens} tokens. In brackets the share of 1 - TV."),
+            Invariant($"p: the embedded model; q: a small model; every place of {space.Cases(Texts)} texts of {space.Tokens(MostTokens)} tokens. In brackets the share of 1 - TV."),
             ["coupling", .. columns.Select(c => Invariant($"{c.Name}, T {c.Temperature}"))]);
         var most = rows["1 - TV: the most that any coupling reaches"];
         foreach (var (name, values) in rows)
@@ -146,7 +146,7 @@ internal static class CouplingStudy
     {
         var transform = new LogitsTransform(law, model.Model.Config.VocabularySize);
         var places = new List<(float[], float[])>();
-        foreach (var text in BaseTexts.Written(model, law, space.Cases(Texts), Tokens))
+        foreach (var text in BaseTexts.Written(model, law, space.Cases(Texts), space.Tokens(MostTokens)))
         {
             places.AddRange(Of(model.Model, text.Tokens).Zip(Of(small, text.Tokens)));
         }

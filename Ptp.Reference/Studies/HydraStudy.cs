@@ -16,7 +16,7 @@ internal static class HydraStudy
 {
     private const int Texts = 48;
     private const int Prompt = 32;
-    private const int Tokens = 96;
+    private const int MostTokens = 96;
     private const int Nodes = 32;
     private const int Places = 2000;
     private static readonly SamplingOptions s_law = new() { Temperature = 0.7 };
@@ -26,9 +26,10 @@ internal static class HydraStudy
     {
         var model = ModelChoice.Load(null, null, space.Backend);
         var shelf = space.Heads(model);
-        var texts = BaseTexts.Written(model, s_law, space.Cases(Texts), Prompt + Tokens);
+        var (prompt, tokens) = (space.Tokens(Prompt), space.Tokens(MostTokens));
+        var texts = BaseTexts.Written(model, s_law, space.Cases(Texts), prompt + tokens);
         var table = new StudyTable("Heads that know the draft so far, and heads that do not",
-            Invariant($"{texts.Count} texts of the embedded model, {Tokens} tokens behind prompts of {Prompt}; trees of at most {Nodes} rows in the shape that each head was calibrated to; tokens per call (the verifying one is all there is). Right: percent at T 0.7 where the tokens before are."),
+            Invariant($"{texts.Count} texts of the embedded model, {tokens} tokens behind prompts of {prompt}; trees of at most {Nodes} rows in the shape that each head was calibrated to; tokens per call (the verifying one is all there is). Right: percent at T 0.7 where the tokens before are."),
             "heads", "tree, T 0", "tree, T 0.7", "chain, T 0", "chain, T 0.7", "right at depth 1", "2", "3", "4");
         var lines = new List<SvgLine>();
         var all = new List<double[]>();
@@ -58,10 +59,10 @@ internal static class HydraStudy
     private static double PerCall(StudySpace space, IReadOnlyList<Completion> texts, IDecoder decoder)
     {
         var stats = new DecodeStats();
-        foreach (var text in texts.Where(t => t.Tokens.Length > Prompt))
+        foreach (var text in texts.Where(t => t.Tokens.Length > space.Tokens(Prompt)))
         {
             space.Cancellation.ThrowIfCancellationRequested();
-            stats.Add(decoder.Decode(text.Tokens[..Prompt], text.U, new DecodeLimits(Tokens, [])).Stats);
+            stats.Add(decoder.Decode(text.Tokens[..space.Tokens(Prompt)], text.U, new DecodeLimits(space.Tokens(MostTokens), [])).Stats);
         }
 
         return stats.TokensPerCall;

@@ -17,7 +17,7 @@ internal static class MtpDepthStudy
 {
     private const int Depths = 6;
     private const int Texts = 128;
-    private const int Tokens = 96;
+    private const int MostTokens = 96;
     private const int Places = 3000;
     private static readonly SamplingOptions s_law = new() { Temperature = 0.7, TopP = 0.9 };
 
@@ -34,7 +34,7 @@ internal static class MtpDepthStudy
             ("a module per depth (DeepSeek)", each),
             ("one module, trained unrolled over 3 (Nemotron)", shared),
         ];
-        var texts = BaseTexts.Written(model, s_law, space.Cases(Texts), Tokens);
+        var texts = BaseTexts.Written(model, s_law, space.Cases(Texts), space.Tokens(MostTokens));
         int[] depths = [.. Enumerable.Range(1, Depths)];
         var table = new StudyTable("Acceptance by depth",
             Invariant($"{texts.Count} texts of the embedded model, T {s_law.Temperature}, top-p {s_law.TopP}, the u that wrote them; {space.Cases(Places)} places; percent right where all tokens before are."),

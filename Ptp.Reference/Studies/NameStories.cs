@@ -15,16 +15,16 @@ internal static class NameStories
     public const int Begin = 0;
 
     /// <summary>Connecting words.</summary>
-    public const int Words = 31;
+    public const int Words = 15;
 
     /// <summary>First names, and as many second ones.</summary>
-    public const int Names = 32;
+    public const int Names = 16;
 
     /// <summary>V.</summary>
     public const int Vocabulary = 1 + Words + 2 * Names;
 
     /// <summary>Tokens of a story.</summary>
-    public const int Length = 64;
+    public const int Length = 48;
 
     private const int Partners = 4; // second names that go with a first name in training
 
