@@ -85,6 +85,7 @@ internal sealed record FamilySystem(
         new("ptp tree", Guarantee.Path, p => p.Ptp() is CategoricalTreeDrafter tree ? p.Tree(tree) : null),
         new("jacobi", Guarantee.Path, p => p.Tree(new JacobiDrafter())),
         new("jacobi, greedy prefix", Guarantee.Greedy, p => p.Tree(new JacobiDrafter(), VerificationRule.Parse("argmax"))),
+        new("jacobi, remembered laws", Guarantee.Path, p => p.Tree(new JacobiDrafter(remembers: true))),
         new("lookahead", Guarantee.Path, p => p.Tree(new LookaheadDrafter())),
         new("prompt lookup", Guarantee.Path, p => p.Tree(new PromptLookup())),
         new("token recycling", Guarantee.Path, p => p.Tree(p.Recycling())),
