@@ -60,7 +60,7 @@ internal sealed class MultiTokenModels(StudySpace space)
             return new JointTraining(model, heads, texts, new JointTrainingOptions
             {
                 Rows = Rows,
-                Rate = new LearningRate { Peak = 2e-3, WarmUp = 50, Steps = space.Steps(steps), FinalFraction = 0.03 },
+                Rate = new LearningRate { Peak = 4e-3, WarmUp = 50, Steps = space.Steps(steps), FinalFraction = 0.03 },
                 Optimiser = new AdamWOptions { WeightDecay = 0.05 },
                 Seed = seed,
             }).Step;

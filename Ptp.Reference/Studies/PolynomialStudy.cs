@@ -19,8 +19,8 @@ internal static class PolynomialStudy
     private const int Hardest = 5;
     private const int Texts = 60_000;
     private const int Tested = 500;
-    private const int Steps = 1500;
-    private static readonly (int Width, int Tokens)[] s_models = [(80, 1), (80, 2), (80, 3), (144, 1)];
+    private const int Steps = 1000;
+    private static readonly (int Width, int Tokens)[] s_models = [(64, 1), (64, 2), (64, 3), (112, 1)];
 
     public static void Run(StudySpace space)
     {
