@@ -46,6 +46,9 @@ public sealed class ModelSession
     /// <summary>The model.</summary>
     public Transformer Model { get; }
 
+    /// <summary>How u picks a token.</summary>
+    public PickRule Rule => _rule;
+
     /// <summary>Its cache.</summary>
     public KvCache Cache { get; }
 

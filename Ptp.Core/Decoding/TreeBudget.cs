@@ -39,12 +39,15 @@ public sealed class AllNodes(int nodes) : ITreeBudget
 /// <param name="clock">Milliseconds of a clock; null = the machine's.</param>
 public sealed class PayingNodes(CallCosts costs, int nodes, Func<double>? clock = null) : ITreeBudget
 {
-    // A round in this many drafts although it does not pay, else a bad start would never be forgiven.
+    // A round in this many does the other thing, drafts or does not: else a bad start would never be forgiven, and what plain rounds
+    // take would be known only as it was measured before.
     private const int Probe = 64;
     private const double Margin = 1.05;
     // A choice holds for this many rounds: comparing all sizes in each would cost a good part of a small model's call.
     private const int Refresh = 8;
-    private const int Trials = 8;
+    private const int Sizes = 5;
+    private const int Trials = 2 * Sizes;
+    private const double LeastShare = 0.25; // of its measured cost that a plain call is believed to take
     private readonly Func<double> _clock = clock ?? (() => Stopwatch.GetTimestamp() * 1000.0 / Stopwatch.Frequency);
     private readonly Chance[] _stood = [.. Enumerable.Range(0, nodes).Select(i => new Chance(0.3 / (1 + i)))];
     private readonly Chance _drafted = new(1); // how often a drafter has something to say when asked
@@ -69,7 +72,8 @@ public sealed class PayingNodes(CallCosts costs, int nodes, Func<double>? clock 
         if (_trials < Trials)
         {
             // The first rounds tell what drafts of different sizes cost, and what a plain round does.
-            _asked = Math.Max(1, Math.Min(most, nodes >> (_trials++ % 4)));
+            var size = _trials++ % Sizes;
+            _asked = size == Sizes - 1 ? 1 : Math.Max(1, Math.Min(most, nodes >> size));
         }
         else
         {
@@ -78,7 +82,8 @@ public sealed class PayingNodes(CallCosts costs, int nodes, Func<double>? clock 
                 (_best, _age) = (Best(context), 0);
             }
 
-            _asked = Math.Min(most, _best > 1 ? _best : ++_waited % Probe == 0 ? Math.Min(4, nodes) : 1);
+            var probes = ++_waited % Probe == 0;
+            _asked = Math.Max(1, Math.Min(most, !probes ? _best : _best > 1 ? 1 : Math.Min(4, nodes)));
         }
 
         (_context, _started) = (context, _clock());
@@ -109,8 +114,8 @@ public sealed class PayingNodes(CallCosts costs, int nodes, Func<double>? clock 
     private int Best(int context)
     {
         var (one, said) = (costs.Milliseconds(1, context), _drafted.Mean);
-        // Without a drafter there would be no budget either: a plain round costs no less than its call.
-        var plain = 1 / (one + Math.Max(0, _plain.At(1)));
+        // Costs were measured at another moment of the machine: what rounds took since corrects both sides of the comparison.
+        var plain = 1 / Math.Max(LeastShare * one, one + _plain.At(1));
         var (best, rate, right) = (1, Margin * plain, _known);
         for (var n = 2; n <= nodes; n++)
         {

@@ -1,6 +1,6 @@
 // One step's texts as the frozen base sees them: hidden states [S, D] behind chosen blocks, logits [S, V], keys and values.
-//   row i of a text holds t_i; its token "ahead" places on is t_{i+ahead}, whose law under the base stands behind row i + ahead - 1
-// Only tokens that the base itself has generated are targets. Refuses: texts without such a token.
+//   row i of a text holds t_i; the law of its token "ahead" places on, under the base, stands behind row i + ahead - 1
+// Source: PackedTexts' rows. Refuses: nothing of its own.
 
 using Ptp.Core.Autograd;
 using Ptp.Core.Model;
@@ -14,8 +14,7 @@ namespace Ptp.Core.Heads;
 public sealed class HeadBatch
 {
     private readonly Tape _tape;
-    private readonly int[] _ends; // [S]: one past the last row of each row's text
-    private readonly int[] _firsts; // [S]: first row of each row's text that holds a generated token
+    private readonly PackedTexts _texts;
     private readonly Tensor _logits;
 
     /// <summary>Runs the base over texts, packed and isolated from each other.</summary>
@@ -24,24 +23,9 @@ public sealed class HeadBatch
     /// <param name="cache">Receives keys and values at entry i of row i; hidden states of the layers that it keeps.</param>
     /// <param name="texts">Texts; tokens from each prompt's end on are targets.</param>
     /// <param name="random">For whatever a head draws at random in its step.</param>
-    public HeadBatch(Transformer network, Tape tape, KvCache cache, IReadOnlyList<Completion> texts, RandomStream random)
+    public HeadBatch(Transformer network, Tape tape, KvCache cache, PackedTexts texts, RandomStream random)
     {
-        (Network, _tape, Cache, Texts, Random) = (network, tape, cache, texts, random);
-        Ids = [.. texts.SelectMany(t => t.Tokens)];
-        Positions = [.. texts.SelectMany(t => Enumerable.Range(0, t.Tokens.Length))];
-        Visibility = new Visibility();
-        var (starts, ends, firsts) = (new List<int>(), new List<int>(), new List<int>());
-        foreach (var text in texts)
-        {
-            Guard.Require(text.PromptLength < text.Tokens.Length, "Train a head", $"a text of {text.Tokens.Length} tokens, all of them prompt",
-                "a generated token", "Leave such texts out.");
-            starts.Add(ends.Count);
-            ends.AddRange(Enumerable.Repeat(starts[^1] + text.Tokens.Length, text.Tokens.Length));
-            firsts.AddRange(Enumerable.Repeat(starts[^1] + text.PromptLength, text.Tokens.Length));
-            Visibility.AddCausal(0, 0, text.Tokens.Length);
-        }
-
-        (Starts, _ends, _firsts) = (starts, [.. ends], [.. firsts]);
+        (Network, _tape, _texts, Cache, Random) = (network, tape, texts, cache, random);
         tape.Reset();
         var x = tape.Empty(Ids.Length, network.Config.HiddenSize, needsGradient: false);
         tape.Embedding(network.Embeddings, Ids, x);
@@ -54,19 +38,19 @@ public sealed class HeadBatch
     public Transformer Network { get; }
 
     /// <summary>The texts.</summary>
-    public IReadOnlyList<Completion> Texts { get; }
+    public IReadOnlyList<Completion> Texts => _texts.Texts;
 
     /// <summary>First row of each text.</summary>
-    public IReadOnlyList<int> Starts { get; }
+    public IReadOnlyList<int> Starts => _texts.Starts;
 
     /// <summary>Tokens of all rows, [S].</summary>
-    public int[] Ids { get; }
+    public int[] Ids => _texts.Ids;
 
     /// <summary>Positions within the texts, [S].</summary>
-    public int[] Positions { get; }
+    public int[] Positions => _texts.Positions;
 
     /// <summary>Causal within each text.</summary>
-    public Visibility Visibility { get; }
+    public Visibility Visibility => _texts.Visibility;
 
     /// <summary>Keys and values, entry i of row i.</summary>
     public KvCache Cache { get; }
@@ -80,18 +64,17 @@ public sealed class HeadBatch
     /// <summary>Hidden states behind a block of the base, a constant, [S, D].</summary>
     public Variable States(int layer) => new(Cache.States(layer)!.Slice(0, Rows), null);
 
-    /// <summary>Rows that hold the tokens <paramref name="ahead"/> places on, [S]; beyond a text's end its last row.</summary>
-    public int[] Places(int ahead) => [.. Enumerable.Range(0, Rows).Select(row => Math.Min(row + ahead, _ends[row] - 1))];
+    /// <inheritdoc cref="PackedTexts.Places"/>
+    public int[] Places(int ahead) => _texts.Places(ahead);
 
-    /// <summary>Tokens at given rows.</summary>
-    public int[] TokensAt(int[] places) => [.. places.Select(place => Ids[place])];
+    /// <inheritdoc cref="PackedTexts.TokensAt"/>
+    public int[] TokensAt(int[] places) => _texts.TokensAt(places);
 
-    /// <summary>Tokens <paramref name="ahead"/> places on, [S]; beyond a text's end its last token, which weighs nothing.</summary>
-    public int[] Tokens(int ahead) => TokensAt(Places(ahead));
+    /// <inheritdoc cref="PackedTexts.Tokens"/>
+    public int[] Tokens(int ahead) => _texts.Tokens(ahead);
 
-    /// <summary><paramref name="weight"/> where the token ahead exists and was generated, else 0, [S].</summary>
-    public float[] Weights(int ahead, double weight = 1) => [.. Enumerable.Range(0, Rows)
-        .Select(row => row + ahead < _ends[row] && row + ahead >= _firsts[row] ? (float)weight : 0f)];
+    /// <inheritdoc cref="PackedTexts.Weights"/>
+    public float[] Weights(int ahead, double weight = 1) => _texts.Weights(ahead, weight);
 
     /// <summary>Logits of the base for the tokens at given places, [R, V]; rows at a text's start have none and weigh nothing.</summary>
     public Tensor Teacher(int[] places)

@@ -45,7 +45,7 @@ public abstract class IndependentHeads : DraftHead
     }
 
     /// <summary>Weight of head <paramref name="k"/> in the loss.</summary>
-    private protected virtual double WeightOf(int k) => 1;
+    internal virtual double WeightOf(int k) => 1;
 
     /// <summary>Loss of one head.</summary>
     private protected (double Loss, double Weight) LossOf(Tape tape, HeadBatch batch, Variable states, int k) =>

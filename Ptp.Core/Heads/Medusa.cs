@@ -38,5 +38,5 @@ public sealed class Medusa : IndependentHeads
         return tape.MatMul(tape.Add(h, Silu(tape, y)), Network.Head);
     }
 
-    private protected override double WeightOf(int k) => Math.Pow(Decay, k);
+    internal override double WeightOf(int k) => Math.Pow(Decay, k);
 }

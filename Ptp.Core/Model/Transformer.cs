@@ -221,7 +221,7 @@ public sealed class Transformer
         return Blocks(tape, x, rows);
     }
 
-    private static RopeTable MakeRope(IBackend backend, TransformerConfig config)
+    internal static RopeTable MakeRope(IBackend backend, TransformerConfig config)
     {
         var half = config.HeadSize / 2;
         var cosine = new float[config.MaxContext * half];

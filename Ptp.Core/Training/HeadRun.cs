@@ -91,21 +91,7 @@ public sealed class HeadTrainer
     {
         var step = Optimiser.StepsTaken + 1;
         var random = new RandomStream(_options.Seed, $"texts of step {step}");
-        var texts = new List<Completion>();
-        for (var (room, failures) = (_options.Tokens, 0); failures < 4;)
-        {
-            var text = _texts[random.NextInt(_texts.Count)];
-            if (text.Tokens.Length > room)
-            {
-                failures++;
-                continue;
-            }
-
-            room -= text.Tokens.Length;
-            texts.Add(text);
-        }
-
-        var batch = new HeadBatch(_head.Network, _base, _cache, texts, random);
+        var batch = new HeadBatch(_head.Network, _base, _cache, PackedTexts.Draw(_texts, _options.Tokens, random), random);
         var (loss, weight) = _head.LossAndGradient(_own, batch);
         weight = Math.Max(1e-9, weight);
         var rate = _options.Rate.At(step);

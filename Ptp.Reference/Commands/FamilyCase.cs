@@ -63,7 +63,7 @@ public static class FamilyCase
         return kind switch
         {
             FamilyKind.PromptLookup => new PromptLookup(1 + random.NextInt(4), 1 + random.NextInt(12)),
-            FamilyKind.Jacobi => new JacobiDrafter(1 + random.NextInt(10)),
+            FamilyKind.Jacobi => new JacobiDrafter(1 + random.NextInt(10), random.NextInt(2) == 0),
             FamilyKind.Lookahead => new LookaheadDrafter(1 + random.NextInt(6), 2 + random.NextInt(4), 1 + random.NextInt(4)),
             FamilyKind.Recycling => new TokenRecycling(vocabulary, 1 + random.NextInt(80)),
             FamilyKind.Retrieval => new RetrievalDrafter(new SuffixArray(Corpus(drawn, random)), 1 + random.NextInt(6), 1, 1 + random.NextInt(8)),

@@ -95,6 +95,7 @@ internal sealed record FamilySystem(
         new("flow head", Guarantee.Path, p => p.Slots(ModelChoice.Flow)),
         new("jacobi", Guarantee.Path, p => p.Tree(new JacobiDrafter())),
         new("jacobi, greedy prefix", Guarantee.Greedy, p => p.Tree(new JacobiDrafter(), VerificationRule.Parse("argmax"))),
+        new("jacobi, remembered laws", Guarantee.Path, p => p.Tree(new JacobiDrafter(remembers: true))),
         new("lookahead", Guarantee.Path, p => p.Tree(new LookaheadDrafter())),
         new("prompt lookup", Guarantee.Path, p => p.Tree(new PromptLookup())),
         new("token recycling", Guarantee.Path, p => p.Tree(p.Recycling())),

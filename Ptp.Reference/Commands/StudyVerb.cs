@@ -1,4 +1,4 @@
-// ptp study: the paper's experiments at a size that a laptop trains, each one command: models, a table in Markdown, a plot in SVG.
+// ptp study: the paper's experiments, and effects that the family's papers report, at a size that a laptop trains, each one command: models, a table in Markdown, a plot in SVG.
 // Every model is trained once per folder, so a stopped study goes on; --effort scales all training lengths.
 // Refuses: unknown names, a folder begun with another effort.
 
@@ -26,6 +26,12 @@ internal sealed class StudyVerb : Verb
         ["pqd"] = BranchStudy.Run,
         ["flow-head"] = FlowHeadStudy.Run,
         ["verification"] = VerificationStudy.Run,
+        ["induction"] = InductionStudy.Run,
+        ["polynomials"] = PolynomialStudy.Run,
+        ["hydra"] = HydraStudy.Run,
+        ["medusa-2"] = MedusaTwoStudy.Run,
+        ["mtp-depth"] = MtpDepthStudy.Run,
+        ["coupling"] = CouplingStudy.Run,
     };
 
     private readonly Argument<string> _name = new("NAME") { Description = "One of: " + string.Join(", ", s_studies.Keys) + "." };
@@ -36,7 +42,7 @@ internal sealed class StudyVerb : Verb
     public StudyVerb()
         : base(
             "study",
-            "Run one of the paper's experiments: train what it needs, measure, and write NAME.md and NAME.svg.",
+            "Run one of the paper's or the family's experiments: train what it needs, measure, and write NAME.md and NAME.svg.",
             "ptp study horizon                   # correct tokens against the length of the draft",
             "ptp study losses --effort 0.5       # what slots are taught by, and on whose texts",
             "ptp study verification              # speed against faithfulness of verification rules, on the models that come with ptp",

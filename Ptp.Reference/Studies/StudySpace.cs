@@ -46,6 +46,9 @@ internal sealed class StudySpace
     /// <summary>Measured cases: all of them, unless this is only a look.</summary>
     public int Cases(int cases) => Effort >= 0.02 ? cases : Math.Max(5, cases / 50);
 
+    /// <summary>Tokens of measured texts: all of them, or a few if this is only a look.</summary>
+    public int Tokens(int tokens) => Effort >= 0.02 ? tokens : 12;
+
     /// <summary>Steps of a run under this effort.</summary>
     public int Steps(int steps) => Math.Max(1, (int)(steps * Effort));
 
@@ -115,6 +118,9 @@ internal sealed class StudySpace
         AtomicFile.WriteText(Path.Combine(Folder, name + ".md"), markdown);
         AtomicFile.WriteText(Path.Combine(Folder, name + ".svg"), svg);
     }
+
+    /// <summary>The heads that come with the default model.</summary>
+    public HeadShelf Heads(ModelChoice model) => new(_call, model, null, isDefault: true);
 
     /// <summary>Tells what is going on.</summary>
     public void Note(string text) => _call.Out.Note(text);

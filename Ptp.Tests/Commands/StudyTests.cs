@@ -64,6 +64,12 @@ public sealed class StudyTests : IDisposable
     [InlineData("pqd", "greedy split as printed |")]
     [InlineData("flow-head", "| Gaussian copula | 136 |")]
     [InlineData("verification", "| ratio | law |")]
+    [InlineData("induction", "| 2 |")]
+    [InlineData("polynomials", "| 3 |")]
+    [InlineData("hydra", "| hydra / medusa |")]
+    [InlineData("medusa-2", "| medusa-2 / medusa-1 |")]
+    [InlineData("mtp-depth", "(Nemotron)")]
+    [InlineData("coupling", "| shared u, ids permuted |")]
     public void A_study_runs_and_goes_on(string name, string row)
     {
         string[] call = ["study", name, "--output", _folder, "--effort", "0.0005"];

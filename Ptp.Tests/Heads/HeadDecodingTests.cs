@@ -177,7 +177,7 @@ public sealed class HeadDecodingTests : IDisposable
         }
 
         return new HeadBatch(
-            head.Network, new Tape(_backend), cache, [new Completion(text, prompt, Auxiliaries.FromSeed(1, 1))], new RandomStream((ulong)seed, "step"));
+            head.Network, new Tape(_backend), cache, new PackedTexts([new Completion(text, prompt, Auxiliaries.FromSeed(1, 1))]), new RandomStream((ulong)seed, "step"));
     }
 
     private static int[] Ids(RandomStream random, DraftHead head, int count) =>

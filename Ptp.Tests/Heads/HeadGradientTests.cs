@@ -205,6 +205,6 @@ public sealed class HeadGradientTests : IDisposable
             cache.KeepStates(layer);
         }
 
-        return new HeadBatch(head.Network, new Tape(_backend), cache, texts, new RandomStream((ulong)seed, "step"));
+        return new HeadBatch(head.Network, new Tape(_backend), cache, new PackedTexts(texts), new RandomStream((ulong)seed, "step"));
     }
 }
