@@ -3,7 +3,6 @@
 // Refuses: losses that are not finite; what does not fit the method, InverseAutoregressiveTraining refuses.
 
 using Ptp.Core.Formats;
-using Ptp.Core.Model;
 using Ptp.Core.Paper;
 
 namespace Ptp.Core.Training;

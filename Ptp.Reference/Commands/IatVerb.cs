@@ -6,10 +6,8 @@ using System.CommandLine;
 using System.Text.Json.Nodes;
 using Ptp.Core.Decoding;
 using Ptp.Core.Formats;
-using Ptp.Core.Heads;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
-using Ptp.Core.Tensors;
 using Ptp.Core.Training;
 using static System.FormattableString;
 
