@@ -25,10 +25,9 @@ internal static class IncompatibleStudy
         (string Name, SlotReading Reading, string Embedding, SlotStart Start)[] models =
         [
             (OneHot, SlotReading.OneHot, "linear:33", SlotStart.LastToken),
-            ("O-PTP, slots that begin alike", SlotReading.OneHot, "linear:33", SlotStart.MeanToken),
-            ("C-PTP", SlotReading.Categorical, "linear:33", SlotStart.LastToken),
             (Independent, SlotReading.Categorical, "constant", SlotStart.LastToken),
-            ("independent, argmax", SlotReading.OneHot, "constant", SlotStart.LastToken),
+            ("C-PTP", SlotReading.Categorical, "linear:33", SlotStart.LastToken),
+            ("O-PTP, slots that begin alike", SlotReading.OneHot, "linear:33", SlotStart.MeanToken),
         ];
         var table = new StudyTable("Drafts whose first two tokens cannot follow each other, walks of a king",
             Invariant($"Effort {space.Effort}: {walks.Steps} steps each; {contexts} contexts; adapters of two slots on a base of {KingWalk.Config.Parameters / 1e3:0}k parameters."),

@@ -20,7 +20,7 @@ internal static class JointStudy
     private static readonly (string Name, string Embedding, string Rule, bool Ring)[] s_models =
     [
         ("independent by inversion", "constant", "inverse-cdf", true),
-        ("C-PTP by inversion, paper's rule", "fixed-point", "inverse-cdf", true),
+        ("C-PTP by inversion, paper's rule", "linear:33", "inverse-cdf", true),
         ("C-PTP by inversion, race", "clocks", "race", true),
         ("independent by inversion", "constant", "inverse-cdf", false),
         ("C-PTP by inversion, paper's rule", "fixed-point", "inverse-cdf", false),
@@ -138,7 +138,7 @@ internal static class JointStudy
         }).Validated();
         SlotModel Make() => new(
             new Transformer(space.Backend, config, 2), null, AuxiliaryEmbedding.Parse(embedding), 8, TripModels.Law, PickRule.Parse(rule), 1,
-            SlotStart.MeanToken, SlotReading.Categorical);
+            SlotStart.LastToken, SlotReading.Categorical);
         var name = $"ring-{embedding.Replace(':', '.')}-{rule.Replace(':', '.')}";
         var random = new RandomStream(1, "training walks");
         return space.Slots(name, new Transformer(space.Backend, config, 2), Make, space.Steps(RingSteps), ptp => new InverseAutoregressiveTraining(
