@@ -64,7 +64,9 @@ public static class GpuDevices
     };
 
     /// <summary>A context with the devices of one kind, or null where the driver fails.</summary>
-    internal static Context? TryOpen(GpuDeviceKind kind)
+    /// <param name="kind">What to look for.</param>
+    /// <param name="warps">Warps of two threads in the simulator's one group: one is fastest, kernels of groups need more.</param>
+    internal static Context? TryOpen(GpuDeviceKind kind, int warps = 1)
     {
         try
         {
@@ -75,8 +77,8 @@ public static class GpuDevices
                 {
                     GpuDeviceKind.Cuda => builder.Cuda(),
                     GpuDeviceKind.OpenCL => builder.OpenCL(),
-                    // One group of two threads, the least that ILGPU accepts: kernels stride over the rest.
-                    _ => builder.CPU(new CPUDevice(2, 1, 1)),
+                    // Two threads are the least that ILGPU accepts: element kernels stride over the rest.
+                    _ => builder.CPU(new CPUDevice(2, warps, 1)),
                 };
             });
         }

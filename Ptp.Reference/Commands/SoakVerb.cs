@@ -4,6 +4,7 @@
 
 using System.CommandLine;
 using System.Text.Json.Nodes;
+using Ptp.Core.Cpu;
 using static System.FormattableString;
 
 namespace Ptp.Reference.Commands;
@@ -25,6 +26,7 @@ internal sealed class SoakVerb : Verb
             "ptp soak                                # 10,000 cases",
             "ptp soak --cases 100000 --seed 7",
             "ptp soak --cases 100000 --family        # every other system under the same contract",
+            "ptp soak --device gpu                   # the same on a GPU, one case after the other",
             "ptp soak --cases 1 --seed 12345         # replay one case")
     {
         Add(_cases);
@@ -36,6 +38,7 @@ internal sealed class SoakVerb : Verb
     protected override int Execute(Call call)
     {
         var (cases, gate) = (call.Get(_cases), new Lock());
+        using var backend = call.Backend();
         using var bar = new Progress(call.Out.Host, "soak");
         var report = ExactnessSoak.Run(
             call.Get(_seed), cases,
@@ -46,16 +49,17 @@ internal sealed class SoakVerb : Verb
                     bar.Report(done, cases, Invariant($"{done} of {cases} cases"));
                 }
             },
-            call.Get(_family), call.Cancellation);
+            call.Get(_family), backend is CpuBackend ? null : backend, call.Cancellation);
         bar.Dispose();
         foreach (var failure in report.Failures)
         {
             call.Out.Line(failure);
         }
 
-        call.Out.Line(Invariant($"{report.Cases} cases, {report.Tokens} tokens, {report.Failures.Count} failures"));
+        call.Out.Line(Invariant($"{report.Cases} cases, {report.Tokens} tokens, {report.Failures.Count} failures; {backend.Name}"));
         call.Out.Result(new JsonObject
         {
+            ["device"] = backend.Name,
             ["cases"] = report.Cases,
             ["tokens"] = report.Tokens,
             ["failures"] = new JsonArray([.. report.Failures.Select(f => (JsonNode)f)]),
