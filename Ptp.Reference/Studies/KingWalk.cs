@@ -20,7 +20,7 @@ internal sealed class KingWalk(StudySpace space)
     private const int Walks = 20_000;
     private const int Batch = 250;
     private const int BaseSteps = 4000;
-    private const int SlotSteps = 3000;
+    private const int SlotSteps = 6000;
     private static readonly double[][] s_next = [.. Enumerable.Range(0, TripLanguage.Zones).Select(Around)];
     private Transformer? _base;
     private IReadOnlyList<Completion>? _texts;
