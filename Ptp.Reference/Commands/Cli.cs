@@ -63,6 +63,7 @@ internal static class Cli
         root.Add(new Command("tokenizer", "Make tokenizers.") { new TokenizerTrainVerb().On(host, common) });
         root.Add(new TrainVerb().On(host, common));
         root.Add(new DistillVerb().On(host, common));
+        root.Add(new IatVerb().On(host, common));
         root.Add(new TrainHeadVerb().On(host, common));
         root.Add(new CalibrateVerb().On(host, common));
         root.Add(new StudyVerb().On(host, common));

@@ -5,6 +5,7 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using Ptp.Core;
+using Ptp.Core.Paper;
 using Ptp.Core.Training;
 using Spectre.Console;
 using static System.FormattableString;
@@ -37,6 +38,10 @@ internal sealed class EvalVerb : Verb
     private readonly Option<bool> _pairs = Values.Switch(
         "--incompatible", "Also measure incompatible pairs: rounds whose first two own drafts d0, d1 have P(d0) = 0 or P(d1 | d0) = 0.");
 
+    private readonly Option<bool> _byPosition = Values.Switch(
+        "--by-position", "Also the perplexity of each of N tokens behind the prompts: of the base, which sees the tokens before, and of categorical "
+        + "slots, which see their u. For adapters without a sampler head, such as 'ptp iat' makes.");
+
     public EvalVerb()
         : base(
             "eval",
@@ -46,11 +51,12 @@ internal sealed class EvalVerb : Verb
             "ptp eval --data texts.txt --compare models/independent --incompatible   # against independent predictions",
             "ptp eval --data texts.txt --tree 16                        # 16 drafted tokens a round, as a tree",
             "ptp eval --data texts.txt --budget 8                       # tokens per call of branches with 8 slots",
+            "ptp eval --adapter runs/iat --data runs/corpus --by-position   # perplexity behind a split, from u instead of tokens",
             "ptp eval --model runs/base --adapter runs/ptp --data runs/corpus --prompts 50 --json")
     {
         _data.AllowMultipleArgumentsPerToken = true;
         _decoding.AddTo(this);
-        foreach (var option in (Option[])[_data, _prompts, _promptTokens, _lossTokens, _compare, _budget, _printed, _tree, _pairs])
+        foreach (var option in (Option[])[_data, _prompts, _promptTokens, _lossTokens, _compare, _budget, _printed, _tree, _pairs, _byPosition])
         {
             Add(option);
         }
@@ -74,18 +80,22 @@ internal sealed class EvalVerb : Verb
         var evaluation = new Evaluation(call, call.Get(_prompts), call.Get(_promptTokens), call.Get(_pairs), budget, call.Get(_tree), call.Get(_printed));
         var parts = Parts(corpora);
         Evaluation.Perplexity(decoding.Model, corpora, parts, call.Get(_lossTokens));
-        if (decoding.Drafts)
+        // Categorical slots in a network of their own are read, by position; they do not draft for another.
+        if (decoding.Drafts && !(call.Get(_byPosition) && decoding.Adapter is { Reading: SlotReading.Categorical, SharesBase: false }))
         {
             evaluation.Decode(decoding, corpora, parts, "eval");
         }
 
+        var positions = call.Get(_byPosition)
+            ? PositionPerplexity.Of(call, decoding, [.. corpora.SelectMany(c => Evaluation.Chosen(c, call.Get(_prompts), call.Get(_promptTokens)))], call.Get(_promptTokens))
+            : null;
         var others = Parts(corpora);
         if (second is not null)
         {
             evaluation.Decode(second, corpora, others, "compare");
         }
 
-        Report(call, decoding, second, Pool(parts), second is null ? null : Pool(others), backend);
+        Report(call, decoding, second, Pool(parts), second is null ? null : Pool(others), positions, backend);
         return call.Cancellation.IsCancellationRequested ? ErrorOutput.Stopped : ErrorOutput.Done;
     }
 
@@ -105,7 +115,7 @@ internal sealed class EvalVerb : Verb
 
     private static void Report(
         Call call, Decoding decoding, Decoding? second, List<EvaluationPart> parts, List<EvaluationPart>? others,
-        Core.Tensors.IBackend backend)
+        PositionPerplexity? positions, Core.Tensors.IBackend backend)
     {
         var result = Figures(parts[^1]);
         result["corpora"] = new JsonArray([.. parts.SkipLast(1).Select(Named)]);
@@ -124,10 +134,12 @@ internal sealed class EvalVerb : Verb
             };
         }
 
+        result["by_position"] = positions?.Json();
         call.Out.Result(decoding.Describe(result, backend));
         if (!call.Out.Json)
         {
             Print(call.Out, parts, decoding.AdapterFolder);
+            positions?.Print(call.Out);
             if (others is not null)
             {
                 Print(call.Out, others, second!.AdapterFolder);

@@ -2,10 +2,7 @@
 //   perplexity by position behind a split: exp of the mean of -log P_theta(t_k | t_<i, u_i..u_{k-1}) at inferred u; exact law beside it
 // Independent slots trained the same way show what not seeing u costs. Refuses: nothing.
 
-using Ptp.Core.Autograd;
-using Ptp.Core.Model;
 using Ptp.Core.Paper;
-using Ptp.Core.Tensors;
 using Ptp.Reference.Commands;
 using static System.FormattableString;
 
@@ -28,12 +25,12 @@ internal static class InverseStudy
         (string Name, double[] Nats)[] rows =
         [
             ("exact law", Exact(texts)),
-            ("autoregressive", Autoregressive(models.InverseBase, texts)),
+            ("autoregressive", PositionLoss.OfNextToken(models.InverseBase, texts, TripModels.Law)),
             ("C-PTP by inversion, race", Inferred(models.Inverse("clocks:26", "race:26"))),
             ("C-PTP by inversion, paper's rule", Inferred(models.Inverse("fixed-point", "inverse-cdf"))),
             ("independent by inversion", Inferred(models.Inverse("constant", "inverse-cdf"))),
         ];
-        double[] Inferred(SlotModel ptp) => ByPosition(texts, new Inversion(ptp).Sequential(texts, 77).LogLikelihood);
+        double[] Inferred(SlotModel ptp) => PositionLoss.OfSlots(ptp, texts, 77);
         var table = new StudyTable("Perplexity by position behind the split, trips",
             Invariant($"Effort {space.Effort}; {trips.Length} held-out trips, each split once, {TripModels.Slots} tokens behind the split."),
             ["model", .. Enumerable.Range(1, TripModels.Slots).Select(k => $"{k}"), "all", "/ autoregressive", "worst position"]);
@@ -50,40 +47,9 @@ internal static class InverseStudy
 
     private static int Start(int trip) => 2 + trip % (TripModels.Length - TripModels.Slots - 1);
 
-    private static double[] Exact(SplitTexts texts) => ByPosition(texts, [.. texts.Tokens().Select(p =>
+    private static double[] Exact(SplitTexts texts) => PositionLoss.Mean(texts, [.. texts.Tokens().Select(p =>
     {
         var (text, place) = (texts.Texts[p.Text], texts.Starts[p.Text] + p.Slot);
         return Math.Log(TripLanguage.Law(text.AsSpan(1, place - 1))[text[place]]);
     })]);
-
-    private static double[] Autoregressive(Transformer model, SplitTexts texts)
-    {
-        var tape = new Tape(model.Backend);
-        double[] LogLikelihood(int[] text)
-        {
-            tape.Reset();
-            var logits = model.Forward(tape, text, new CallRows([.. Enumerable.Range(0, text.Length)], Visibility.Causal(0, text.Length))).Value;
-            var row = new float[logits.Columns];
-            return [.. text.Skip(1).Select((token, i) =>
-            {
-                model.Backend.Download(logits.Slice(i, 1), row);
-                var most = row.Max();
-                return row[token] - most - Math.Log(row.Sum(x => Math.Exp(x - most)));
-            })];
-        }
-
-        var held = texts.Texts.Select(LogLikelihood).ToArray();
-        return ByPosition(texts, [.. texts.Tokens().Select(p => held[p.Text][texts.Starts[p.Text] + p.Slot - 1])]);
-    }
-
-    private static double[] ByPosition(SplitTexts texts, double[] logLikelihood)
-    {
-        var sums = new double[TripModels.Slots];
-        foreach (var (index, (_, slot)) in texts.Tokens().Index())
-        {
-            sums[slot] -= logLikelihood[index] / texts.Texts.Count;
-        }
-
-        return sums;
-    }
 }

@@ -35,25 +35,18 @@ internal sealed record TripRecipe(SlotReading Reading, string Embedding)
     /// <summary>Seed of weights and of the order of texts.</summary>
     public ulong Seed { get; init; } = 1;
 
-    /// <summary>Slots; fewer learn sooner, as no work goes into late ones.</summary>
-    public int Slots { get; init; } = TripModels.Slots;
-
-    /// <summary>Factor on the steps.</summary>
-    public int Times { get; init; } = 1;
-
     /// <summary>The folder's name: everything that differs from the paper's choice.</summary>
     public string Name => string.Join('-', ((string?[])[
         "small", Reading == SlotReading.OneHot ? "one-hot" : "categorical", Embedding.Replace(':', '.'),
         Rule == "inverse-cdf" ? null : Rule.Replace(':', '.'), Loss == DistillationLoss.CrossEntropy ? null : Loss.ToString().ToLowerInvariant(),
         Student ? "student" : null, Dataset ? "dataset" : null, Beta == 1 ? null : Beta.ToString("'beta'0.##", CultureInfo.InvariantCulture),
         Law == TripModels.Law ? null : string.Create(CultureInfo.InvariantCulture, $"T{Law.Temperature}k{Law.TopK}p{Law.TopP}"),
-        Slots == TripModels.Slots ? null : Invariant($"{Slots}slots"), Seed == 1 ? null : $"seed{Seed}", Times == 1 ? null : $"x{Times}"]).Where(part => part is not null));
+        Seed == 1 ? null : $"seed{Seed}"]).Where(part => part is not null));
 }
 
 /// <summary>Small models of trips.</summary>
 /// <param name="space">Where they are kept.</param>
-/// <param name="leashed">True for trips on a leash.</param>
-internal sealed class SmallTrips(StudySpace space, bool leashed = false)
+internal sealed class SmallTrips(StudySpace space)
 {
     private const int BaseSteps = 4000;
     private const int AdapterSteps = 1500;
@@ -63,18 +56,15 @@ internal sealed class SmallTrips(StudySpace space, bool leashed = false)
     private readonly Dictionary<string, IReadOnlyList<Completion>> _texts = [];
     private Transformer? _base;
 
-    private string Prefix => leashed ? "leashed-" : "";
-
     /// <summary>Sizes: 0.2 M parameters.</summary>
     public static TransformerConfig Config { get; } = (TripModels.Config with { HiddenSize = 64, IntermediateSize = 176 }).Validated();
 
     /// <summary>Steps of one adapter, for tables.</summary>
-    /// <param name="times">Factor of the recipe.</param>
-    public int Steps(int times = 1) => space.Steps(AdapterSteps * times);
+    public int Steps() => space.Steps(AdapterSteps);
 
     /// <summary>The base.</summary>
-    public Transformer Base => _base ??= space.Network(Prefix + "small-base", Config, space.Steps(BaseSteps), model =>
-        TripModels.LanguageTrainer(model, TripModels.Trips(Sized(Texts), "training trips", leashed), space.Steps(BaseSteps), 1024));
+    public Transformer Base => _base ??= space.Network("small-base", Config, space.Steps(BaseSteps), model =>
+        TripModels.LanguageTrainer(model, TripModels.Trips(Sized(Texts), "training trips"), space.Steps(BaseSteps), 1024));
 
     /// <summary>Trains, or loads, the adapter of a recipe.</summary>
     /// <param name="recipe">How it is made.</param>
@@ -84,7 +74,7 @@ internal sealed class SmallTrips(StudySpace space, bool leashed = false)
         var ptp = Trained(recipe);
         if (rule is not null && rule.Name != ptp.Rule.Name)
         {
-            ptp = PtpAdapter.Load(Path.Combine(space.Folder, Prefix + recipe.Name), Base, StudySpace.Fingerprint, rule);
+            ptp = PtpAdapter.Load(Path.Combine(space.Folder, recipe.Name), Base, StudySpace.Fingerprint, rule);
         }
 
         ptp.PickSoftness = 0; // laws are read as the paper reads them, by the rule itself
@@ -93,9 +83,9 @@ internal sealed class SmallTrips(StudySpace space, bool leashed = false)
 
     private SlotModel Trained(TripRecipe recipe)
     {
-        var steps = Steps(recipe.Times);
-        return space.Slots(Prefix + recipe.Name, Base, () => new SlotModel(
-            Base, new GatedLora(space.Backend, Config, Rank, 1, recipe.Seed), AuxiliaryEmbedding.Parse(recipe.Embedding), recipe.Slots, recipe.Law,
+        var steps = Steps();
+        return space.Slots(recipe.Name, Base, () => new SlotModel(
+            Base, new GatedLora(space.Backend, Config, Rank, 1, recipe.Seed), AuxiliaryEmbedding.Parse(recipe.Embedding), TripModels.Slots, recipe.Law,
             PickRule.Parse(recipe.Rule), recipe.Seed, SlotStart.MeanToken, recipe.Reading), steps, ptp => new Distillation(
             ptp, CompletionsOf(recipe), new DistillationOptions
             {
@@ -143,7 +133,7 @@ internal sealed class SmallTrips(StudySpace space, bool leashed = false)
         {
             var none = Auxiliaries.FromSeed(0, PickRule.Parse(recipe.Rule).NumbersPerToken(Config.VocabularySize));
             texts = recipe.Dataset
-                ? [.. TripModels.Trips(Sized(Texts), "training trips", leashed).Select(trip => new Completion(trip, 1, none))]
+                ? [.. TripModels.Trips(Sized(Texts), "training trips").Select(trip => new Completion(trip, 1, none))]
                 : TripModels.Written(Base, recipe.Law, Sized(Texts / 4));
             _texts[key] = texts;
         }

@@ -1,6 +1,6 @@
 // A made-up language of taxi trips over 25 zones, whose exact law is known: what the studies train on where the truth must be computable.
 //   P(t_k | t_<k) = w_m market(t) + w_h near(home, t) + w_n near(t_{k-1}, t) + w_e [t = t_{k-8}], home = t_0; weights of what does not exist yet
-// go to the market. On a leash: the same law, but only of zones one step around the last one. High entropy, and structure at distance 1, 8 and "since the beginning". Refuses: zones outside 0 to 24.
+// go to the market. High entropy, and structure at distance 1, 8 and "since the beginning". Refuses: zones outside 0 to 24.
 
 using Ptp.Core;
 using Ptp.Core.Paper;
@@ -53,38 +53,19 @@ public static class TripLanguage
         return law;
     }
 
-    /// <summary>The law on a leash: only zones one step (a king's move) around the last one are possible, [25].</summary>
-    /// <param name="trip">Zones so far, without the begin token.</param>
-    public static double[] LeashedLaw(ReadOnlySpan<int> trip)
-    {
-        var law = Law(trip);
-        if (trip.Length == 0)
-        {
-            return law;
-        }
-
-        var last = trip[^1];
-        return Normalised([.. law.Select((p, zone) => IsStep(last, zone) ? p : 0)]);
-    }
-
-    /// <summary>Whether a zone lies one step from another.</summary>
-    public static bool IsStep(int from, int to) =>
-        from != to && Math.Abs(from % Side - to % Side) <= 1 && Math.Abs(from / Side - to / Side) <= 1;
-
     /// <summary>A trip with the begin token before it: length + 1 tokens.</summary>
     /// <param name="random">Where it comes from.</param>
     /// <param name="length">Zones.</param>
-    /// <param name="leashed">True for a trip on a leash.</param>
-    public static int[] Trip(RandomStream random, int length, bool leashed = false)
+    public static int[] Trip(RandomStream random, int length)
     {
         var tokens = new int[length + 1];
         tokens[0] = Begin;
         for (var k = 0; k < length; k++)
         {
             var zones = tokens.AsSpan(1, k);
-            var (law, place) = (leashed ? LeashedLaw(zones) : Law(zones), random.NextDouble());
+            var (law, place) = (Law(zones), random.NextDouble());
             var zone = 0;
-            while (zone < Zones - 1 && ((place -= law[zone]) >= 0 || law[zone] == 0))
+            while (zone < Zones - 1 && (place -= law[zone]) >= 0)
             {
                 zone++;
             }

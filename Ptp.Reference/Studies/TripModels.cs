@@ -132,10 +132,10 @@ internal sealed class TripModels(StudySpace space)
     }
 
     /// <summary>Trips of the language, the begin token before each.</summary>
-    internal static int[][] Trips(int count, string stream, bool leashed = false)
+    internal static int[][] Trips(int count, string stream)
     {
         var random = new RandomStream(1, stream);
-        return [.. Enumerable.Range(0, count).Select(_ => TripLanguage.Trip(random, Length, leashed))];
+        return [.. Enumerable.Range(0, count).Select(_ => TripLanguage.Trip(random, Length))];
     }
 
     /// <summary>What takes the steps of an autoregressive model of trips.</summary>
