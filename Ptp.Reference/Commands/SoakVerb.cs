@@ -47,6 +47,8 @@ internal sealed class SoakVerb : Verb
             "Run the command twice: --family for paths, --law for laws.");
         var (cases, gate) = (call.Get(_cases), new Lock());
         using var backend = call.Backend();
+        Guard.Require(!call.Get(_law) || backend is CpuBackend, "Soak the decoders", $"--law on {backend.Name}", "the CPU",
+            "Leave --device out: laws are enumerated on models without tensors.");
         using var bar = new Progress(call.Out.Host, "soak");
         void Done(int done)
         {
