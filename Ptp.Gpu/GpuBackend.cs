@@ -31,7 +31,7 @@ public sealed partial class GpuBackend : IBackend
     public string Name => _scope.Name;
 
     /// <summary>The simulator with groups wide enough for every kernel: a thread of the machine for each of theirs, so a launch takes milliseconds.</summary>
-    internal static GpuBackend WithSimulatedGroups() => new(GpuScope.Open(GpuDeviceKind.Simulator, GpuScope.NarrowThreads / 2));
+    internal static GpuBackend WithSimulatedGroups() => new(GpuScope.Open(GpuDeviceKind.Simulator, GpuScope.GroupThreads / 2));
 
     /// <inheritdoc/>
     public Tensor Allocate(int rows, int columns)
@@ -228,14 +228,7 @@ public sealed partial class GpuBackend : IBackend
             Length = x.Length,
             Squares = squares ? 1 : 0,
         };
-        if (_scope.HasGroups)
-        {
-            RunGroups(runs, Together.Threads, new PartialSumGroupKernel { Call = call });
-        }
-        else
-        {
-            Run(runs, call);
-        }
+        RunRows(runs, new PartialSumGroupKernel { Call = call }, call);
 
         var onHost = new float[runs];
         _scope.Download(partial, onHost);

@@ -17,6 +17,7 @@ internal sealed class GpuScope : IDisposable
 
     private readonly Context _context;
     private readonly IntegerRing _ints;
+    private long _waits;
     private readonly MemoryBuffer1D<float, Stride1D.Dense>?[] _floats =
         new MemoryBuffer1D<float, Stride1D.Dense>?[Slots];
 
@@ -28,11 +29,14 @@ internal sealed class GpuScope : IDisposable
         _ints = new IntegerRing(Accelerator);
         Name = GpuDevices.NameOf(kind, device);
         Kernels = new KernelCache(Accelerator, kind == GpuDeviceKind.Simulator ? Accelerator.WarpSize : 1 << 22);
-        HasGroups = Accelerator.MaxNumThreadsPerGroup >= NarrowThreads;
+        HasGroups = Accelerator.MaxNumThreadsPerGroup >= GroupThreads;
     }
 
-    /// <summary>Threads of the widest group that a kernel asks for.</summary>
-    public const int NarrowThreads = 512;
+    /// <summary>True for CUDA devices that multiply BF16 by warps.</summary>
+    public bool HasTensorCores => Accelerator is CudaAccelerator cuda && cuda.Architecture >= CudaArchitecture.SM_80;
+
+    /// <summary>Threads that a group must be able to have: 256, which AMD's and Intel's devices stop at.</summary>
+    public const int GroupThreads = 256;
 
     /// <summary>True where groups are wide enough for tiles; the small simulator computes element by element.</summary>
     public bool HasGroups { get; }
@@ -44,6 +48,9 @@ internal sealed class GpuScope : IDisposable
     public KernelCache Kernels { get; }
 
     public string Name { get; }
+
+    /// <summary>How often the host has waited for the device.</summary>
+    public long Waits => _waits + _ints.Waits;
 
     /// <summary>Opens the first device of a kind; null = CUDA if present, else OpenCL, never the simulator.</summary>
     public static GpuScope Open(GpuDeviceKind? wanted, int warps = 1)
@@ -103,12 +110,14 @@ internal sealed class GpuScope : IDisposable
     {
         destination.CopyFromCPU(Stream, source);
         Stream.Synchronize();
+        _waits++;
     }
 
     public void Download(ArrayView<float> source, Span<float> destination)
     {
         source.CopyToCPU(Stream, destination);
         Stream.Synchronize();
+        _waits++;
     }
 
     public void Dispose()
