@@ -1,8 +1,7 @@
-// The ops between the matrix products on the device: norms, RoPE, attention, SwiGLU, softmax, cross-entropy, AdamW.
-// Sums that need double (the loss, the optimiser's corrections) are finished on the host.
+// The ops between the matrix products on the device: norms, RoPE, attention, SwiGLU, AdamW.
+// The optimiser's corrections are computed on the host, in double.
 // Refuses: what GpuBackend refuses; shapes are checked here and trusted by the kernels.
 
-using ILGPU;
 using Ptp.Core;
 using Ptp.Core.Tensors;
 using Ptp.Gpu.Kernels;
@@ -16,6 +15,19 @@ public sealed partial class GpuBackend
     {
         Same(x, y);
         Shape(gain, 1, x.Columns);
+        if (_scope.HasGroups)
+        {
+            RunGroups(x.Rows, Together.Threads, new RmsNormGroupKernel
+            {
+                X = View(x),
+                Gain = View(gain),
+                Y = View(y),
+                Columns = x.Columns,
+                Epsilon = epsilon,
+            });
+            return;
+        }
+
         var s = _scope.Floats(0, x.Rows);
         Run(x.Rows, new InverseRootKernel { X = View(x), S = s, Columns = x.Columns, Epsilon = epsilon });
         Run(x.Length, new RmsNormKernel { X = View(x), Gain = View(gain), S = s, Y = View(y), Columns = x.Columns });
@@ -28,28 +40,48 @@ public sealed partial class GpuBackend
         Same(x, dX);
         Shape(gain, 1, x.Columns);
         var s = _scope.Floats(0, x.Rows);
-        Run(x.Rows, new InverseRootKernel { X = View(x), S = s, Columns = x.Columns, Epsilon = epsilon });
-        Run(x.Rows, new RmsNormBackwardKernel
+        if (_scope.HasGroups)
         {
-            X = View(x),
-            Gain = View(gain),
-            S = s,
-            DY = View(dY),
-            DX = View(dX),
-            Columns = x.Columns,
-        });
+            RunGroups(x.Rows, Together.Threads, new RmsNormBackwardGroupKernel
+            {
+                X = View(x),
+                Gain = View(gain),
+                S = s,
+                DY = View(dY),
+                DX = View(dX),
+                Columns = x.Columns,
+                Epsilon = epsilon,
+            });
+        }
+        else
+        {
+            Run(x.Rows, new InverseRootKernel { X = View(x), S = s, Columns = x.Columns, Epsilon = epsilon });
+            Run(x.Rows, new RmsNormBackwardKernel
+            {
+                X = View(x),
+                Gain = View(gain),
+                S = s,
+                DY = View(dY),
+                DX = View(dX),
+                Columns = x.Columns,
+            });
+        }
+
         if (dGain is not null)
         {
             Same(gain, dGain);
-            Run(x.Columns, new RmsNormGainKernel
+            var runs = (x.Rows + RmsNormGainKernel.Run - 1) / RmsNormGainKernel.Run;
+            var partial = _scope.Floats(1, runs * x.Columns);
+            Run(runs * x.Columns, new RmsNormGainKernel
             {
                 X = View(x),
                 S = s,
                 DY = View(dY),
-                DGain = View(dGain),
+                Partial = partial,
                 Rows = x.Rows,
                 Columns = x.Columns,
             });
+            Run(x.Columns, new AddRowsKernel { X = partial, Y = View(dGain), Rows = runs, Columns = x.Columns });
         }
     }
 
@@ -66,7 +98,14 @@ public sealed partial class GpuBackend
     {
         Same(q, output);
         var call = Call(q, keys, values, cache, visibility, heads);
-        Run(q.Rows * heads.Heads, new AttentionKernel { Call = call, Output = View(output) });
+        if (ByGroups(call, q, keys, values, cache, output))
+        {
+            RunGroups(q.Rows * heads.Heads, Together.Threads, new AttentionGroupKernel { Call = call, Output = View(output) });
+        }
+        else
+        {
+            Run(q.Rows * heads.Heads, new AttentionKernel { Call = call, Output = View(output) });
+        }
     }
 
     /// <inheritdoc/>
@@ -80,14 +119,14 @@ public sealed partial class GpuBackend
         Same(values, dValues);
         var call = Call(q, keys, values, cache, visibility, heads);
         var results = _scope.Floats(0, checked(q.Rows * heads.Heads * AttentionBackwardQueryKernel.Parts));
-        Run(q.Rows * heads.Heads, new AttentionBackwardQueryKernel
+        var toQueries = new AttentionBackwardQueryKernel
         {
             Call = call,
             DOutput = View(dOutput),
             DQ = View(dQ),
             Results = results,
-        });
-        Run(q.Rows * heads.KeyValueHeads, new AttentionBackwardKeyKernel
+        };
+        var toKeys = new AttentionBackwardKeyKernel
         {
             Call = call,
             DOutput = View(dOutput),
@@ -95,7 +134,17 @@ public sealed partial class GpuBackend
             DKeys = View(dKeys),
             DValues = View(dValues),
             Rows = q.Rows,
-        });
+        };
+        if (ByGroups(call, q, keys, values, cache, dOutput))
+        {
+            RunGroups(q.Rows * heads.Heads, Together.Threads, new AttentionBackwardQueryGroupKernel { Call = toQueries });
+            RunGroups(q.Rows * heads.KeyValueHeads, Together.Threads, new AttentionBackwardKeyGroupKernel { Call = toKeys });
+        }
+        else
+        {
+            Run(q.Rows * heads.Heads, toQueries);
+            Run(q.Rows * heads.KeyValueHeads, toKeys);
+        }
     }
 
     /// <inheritdoc/>
@@ -122,126 +171,6 @@ public sealed partial class GpuBackend
             DB = View(dUp),
             Keep = accumulate ? 1f : 0f,
         });
-    }
-
-    /// <inheritdoc/>
-    public void Softmax(Tensor x, Tensor y)
-    {
-        Same(x, y);
-        Run(x.Rows, new SoftmaxKernel { X = View(x), Y = View(y), Columns = x.Columns });
-    }
-
-    /// <inheritdoc/>
-    public double CrossEntropy(Tensor logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights, bool gradient)
-    {
-        CheckTargets(logits, targets, weights);
-        var (rowWeights, onDevice) = RowWeights(weights, targets.Length);
-        var results = _scope.Floats(1, CrossEntropyKernel.Parts * targets.Length);
-        Run(logits.Rows, new CrossEntropyKernel
-        {
-            X = View(logits),
-            Weights = onDevice,
-            Results = results,
-            Targets = _scope.Ints(0, targets),
-            Columns = logits.Columns,
-            Gradient = gradient ? 1 : 0,
-        });
-        var parts = new float[CrossEntropyKernel.Parts * targets.Length];
-        _scope.Download(results, parts);
-
-        // L = log sum_j exp(x_j) - x_t = log sum_j exp(x_j - max) + max - x_t
-        var loss = 0.0;
-        for (var row = 0; row < targets.Length; row++)
-        {
-            if (targets[row] >= 0 && rowWeights[row] != 0f)
-            {
-                var part = parts.AsSpan(CrossEntropyKernel.Parts * row, CrossEntropyKernel.Parts);
-                loss += rowWeights[row] * (Math.Log(part[2]) + part[1] - part[0]);
-            }
-        }
-
-        return loss;
-    }
-
-    /// <inheritdoc/>
-    public double Divergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient) =>
-        Divergence(logits, teacher, scale, weights, gradient, reverse: false);
-
-    /// <inheritdoc/>
-    public double ReverseDivergence(Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient) =>
-        Divergence(logits, teacher, scale, weights, gradient, reverse: true);
-
-    private double Divergence(
-        Tensor logits, Tensor teacher, float scale, ReadOnlySpan<float> weights, bool gradient, bool reverse)
-    {
-        Same(logits, teacher);
-        Same(weights.IsEmpty ? logits.Rows : weights.Length, logits.Rows);
-        var (rowWeights, onDevice) = RowWeights(weights, logits.Rows);
-        var results = _scope.Floats(1, DivergenceKernel.Parts * logits.Rows);
-        Run(logits.Rows, new DivergenceKernel
-        {
-            X = View(logits),
-            Teacher = View(teacher),
-            Weights = onDevice,
-            Results = results,
-            Scale = scale,
-            Columns = logits.Columns,
-            Gradient = gradient ? 1 : 0,
-            Reverse = reverse ? 1 : 0,
-        });
-        var parts = new float[DivergenceKernel.Parts * logits.Rows];
-        _scope.Download(results, parts);
-        var loss = 0.0;
-        for (var row = 0; row < logits.Rows; row++)
-        {
-            // sum of a law times the logits' gap, maximum and sum of exponentials of the law on the left, then of the other.
-            var part = parts.AsSpan(DivergenceKernel.Parts * row, DivergenceKernel.Parts);
-            var (max, sum, otherMax, otherSum) = reverse ? (part[3], part[4], part[1], part[2]) : (part[1], part[2], part[3], part[4]);
-            loss += rowWeights[row] * (scale * (part[0] / sum + otherMax - max) + Math.Log(otherSum) - Math.Log(sum));
-        }
-
-        return loss;
-    }
-
-    /// <inheritdoc/>
-    public double BinaryCrossEntropy(Tensor logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights, bool gradient)
-    {
-        CheckTargets(logits, targets, weights);
-        var (rowWeights, onDevice) = RowWeights(weights, logits.Rows);
-        var results = _scope.Floats(1, logits.Rows);
-        Run(logits.Rows, new BinaryCrossEntropyKernel
-        {
-            X = View(logits),
-            Targets = _scope.Ints(0, targets),
-            Weights = onDevice,
-            Results = results,
-            Columns = logits.Columns,
-            Gradient = gradient ? 1 : 0,
-        });
-        var losses = new float[logits.Rows];
-        _scope.Download(results, losses);
-        return losses.Zip(rowWeights).Sum(row => (double)row.First * row.Second);
-    }
-
-    private static void CheckTargets(Tensor logits, ReadOnlySpan<int> targets, ReadOnlySpan<float> weights)
-    {
-        Same(logits.Rows, targets.Length);
-        Same(weights.IsEmpty ? targets.Length : weights.Length, targets.Length);
-        foreach (var target in targets)
-        {
-            Guard.Require(target < logits.Columns, "Compute a cross-entropy", $"target {target}",
-                $"an id below {logits.Columns}, or a negative one to ignore the row", "Check the targets.");
-        }
-    }
-
-    private (float[] Host, ArrayView<float> Device) RowWeights(ReadOnlySpan<float> weights, int rows)
-    {
-        var host = new float[rows];
-        host.AsSpan().Fill(1f);
-        weights.CopyTo(host);
-        var device = _scope.Floats(0, rows);
-        _scope.Upload(host, device);
-        return (host, device);
     }
 
     /// <inheritdoc/>
@@ -283,12 +212,17 @@ public sealed partial class GpuBackend
             Cosine = View(table.Cosine),
             Sine = View(table.Sine),
             X = View(x),
-            Positions = _scope.Ints(0, positions),
+            Positions = _scope.Ints(positions),
             Half = half,
             PairsPerRow = x.Columns / 2,
             Direction = direction,
         });
     }
+
+    /// <summary>A matter of the model alone, so that all calls of one model take the same kernel.</summary>
+    private bool ByGroups(AttentionCall call, Tensor q, Tensor keys, Tensor values, CachedKeys cache, Tensor output) =>
+        _scope.HasGroups && call.HeadSize % 4 == 0 && call.HeadSize <= Together.Threads && q.Offset % 4 == 0 && keys.Offset % 4 == 0
+        && values.Offset % 4 == 0 && output.Offset % 4 == 0 && (cache.Keys?.Offset ?? 0) % 4 == 0 && (cache.Values?.Offset ?? 0) % 4 == 0;
 
     private AttentionCall Call(
         Tensor q, Tensor keys, Tensor values, CachedKeys cache, Visibility visibility, HeadShape heads)
@@ -314,11 +248,11 @@ public sealed partial class GpuBackend
             // Without a cache nothing reads these, but a kernel needs valid views.
             CacheKeys = View(cache.Keys ?? keys),
             CacheValues = View(cache.Values ?? values),
-            CacheStart = _scope.Ints(0, visibility.CacheStart),
-            CacheEnd = _scope.Ints(1, visibility.CacheEnd),
-            RangeOffset = _scope.Ints(2, visibility.RangeOffset),
-            RangeStart = _scope.Ints(3, visibility.RangeStart),
-            RangeEnd = _scope.Ints(4, visibility.RangeEnd),
+            CacheStart = _scope.Ints(visibility.CacheStart),
+            CacheEnd = _scope.Ints(visibility.CacheEnd),
+            RangeOffset = _scope.Ints(visibility.RangeOffset),
+            RangeStart = _scope.Ints(visibility.RangeStart),
+            RangeEnd = _scope.Ints(visibility.RangeEnd),
             Heads = heads.Heads,
             KeyValueHeads = heads.KeyValueHeads,
             HeadSize = heads.HeadSize,

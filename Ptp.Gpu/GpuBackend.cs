@@ -3,6 +3,7 @@
 // Refuses: tensors of other backends, and to choose ILGPU's CPU simulator by itself. One caller at a time.
 
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
 using Ptp.Core;
@@ -24,8 +25,13 @@ public sealed partial class GpuBackend : IBackend
     /// <exception cref="PtpException">There is no such device.</exception>
     public GpuBackend(GpuDeviceKind? kind = null) => _scope = GpuScope.Open(kind);
 
+    private GpuBackend(GpuScope scope) => _scope = scope;
+
     /// <inheritdoc/>
     public string Name => _scope.Name;
+
+    /// <summary>The simulator with groups wide enough for every kernel: a thread of the machine for each of theirs, so a launch takes milliseconds.</summary>
+    internal static GpuBackend WithSimulatedGroups() => new(GpuScope.Open(GpuDeviceKind.Simulator, GpuScope.NarrowThreads / 2));
 
     /// <inheritdoc/>
     public Tensor Allocate(int rows, int columns)
@@ -73,7 +79,7 @@ public sealed partial class GpuBackend : IBackend
         {
             Table = View(table),
             Output = View(output),
-            Ids = _scope.Ints(0, ids),
+            Ids = _scope.Ints(ids),
             Columns = table.Columns,
         });
     }
@@ -83,12 +89,29 @@ public sealed partial class GpuBackend : IBackend
     {
         Shape(dOutput, ids.Length, dTable.Columns);
         Ids(ids, dTable);
-        Run(dTable.Columns, new EmbeddingBackwardKernel
+
+        // Rows sorted by id, rows of the same id in their own order.
+        var rows = Enumerable.Range(0, ids.Length).ToArray();
+        var keys = ids.ToArray();
+        Array.Sort([.. keys.Select((id, row) => ((long)id << 32) | (uint)row)], rows);
+        var (distinct, offsets) = (new List<int>(), new List<int>());
+        for (var i = 0; i < rows.Length; i++)
+        {
+            if (i == 0 || keys[rows[i]] != keys[rows[i - 1]])
+            {
+                distinct.Add(keys[rows[i]]);
+                offsets.Add(i);
+            }
+        }
+
+        offsets.Add(rows.Length);
+        Run(distinct.Count * dTable.Columns, new EmbeddingBackwardKernel
         {
             DOutput = View(dOutput),
             DTable = View(dTable),
-            Ids = _scope.Ints(0, ids),
-            Rows = ids.Length,
+            Ids = _scope.Ints(CollectionsMarshal.AsSpan(distinct)),
+            Offsets = _scope.Ints(CollectionsMarshal.AsSpan(offsets)),
+            Rows = _scope.Ints(rows),
             Columns = dTable.Columns,
         });
     }
@@ -132,15 +155,7 @@ public sealed partial class GpuBackend : IBackend
             "Pack it with the backend that multiplies.");
         Shape(x, y.Rows, w.Inputs);
         Shape(y, x.Rows, w.Outputs);
-        Run(y.Length, new MatMulKernel
-        {
-            X = View(x),
-            W = View(w.Weight),
-            Y = View(y),
-            Inputs = w.Inputs,
-            Outputs = w.Outputs,
-            Accumulate = accumulate ? 1 : 0,
-        });
+        Multiply(x, w, accumulate, y);
     }
 
     /// <inheritdoc/>
@@ -152,15 +167,7 @@ public sealed partial class GpuBackend : IBackend
     {
         Shape(dW, dY.Columns, x.Columns);
         Same(dY.Rows, x.Rows);
-        Run(dW.Length, new MatMulBackwardWeightKernel
-        {
-            DY = View(dY),
-            X = View(x),
-            DW = View(dW),
-            Rows = x.Rows,
-            Outputs = dY.Columns,
-            Inputs = x.Columns,
-        });
+        MultiplyGradient(dY, x, dW);
     }
 
     /// <inheritdoc/>
@@ -173,12 +180,11 @@ public sealed partial class GpuBackend : IBackend
                 "Use a larger destination.");
         }
 
-        Run(destination.Columns, new ScatterKernel
+        Run(source.Length, new ScatterKernel
         {
             Source = View(source),
             Destination = View(destination),
-            Slots = _scope.Ints(0, slots),
-            Rows = slots.Length,
+            Slots = _scope.Ints(LastOfEach(slots)),
             Columns = destination.Columns,
         });
     }
@@ -212,15 +218,18 @@ public sealed partial class GpuBackend : IBackend
 
     private double PartialSums(Tensor x, bool squares)
     {
-        var runs = (int)(((long)x.Length + PartialSumKernel.Run - 1) / PartialSumKernel.Run);
+        var length = _scope.HasGroups ? PartialSumGroupKernel.Length : PartialSumKernel.Run;
+        var runs = (int)(((long)x.Length + length - 1) / length);
         var partial = _scope.Floats(0, runs);
-        Run(runs, new PartialSumKernel
+        var call = new PartialSumKernel
         {
             X = View(x),
             Partial = partial,
             Length = x.Length,
             Squares = squares ? 1 : 0,
-        });
+        };
+        RunRows(runs, new PartialSumGroupKernel { Call = call }, call);
+
         var onHost = new float[runs];
         _scope.Download(partial, onHost);
         var sum = 0.0;
@@ -230,6 +239,19 @@ public sealed partial class GpuBackend : IBackend
         }
 
         return sum;
+    }
+
+    /// <summary>Slots with all but the last row of each dropped: threads write in any order.</summary>
+    private static int[] LastOfEach(ReadOnlySpan<int> slots)
+    {
+        var kept = slots.ToArray();
+        var seen = new HashSet<int>();
+        for (var row = kept.Length - 1; row >= 0; row--)
+        {
+            kept[row] = kept[row] >= 0 && seen.Add(kept[row]) ? kept[row] : -1;
+        }
+
+        return kept;
     }
 
     private void Run<T>(int count, T kernel)

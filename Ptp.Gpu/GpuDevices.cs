@@ -2,6 +2,8 @@
 // A machine without drivers has none, which is an answer and not an error.
 // Not in the list: ILGPU's CPU simulator. It checks kernels and must be asked for by name.
 
+using System.Runtime.InteropServices;
+using System.Runtime.Loader;
 using ILGPU;
 using ILGPU.Runtime;
 using ILGPU.Runtime.CPU;
@@ -26,6 +28,15 @@ public enum GpuDeviceKind
 /// <summary>Finds devices.</summary>
 public static class GpuDevices
 {
+    /// <summary>Machines that only run programs have a driver's library under its number alone; ILGPU asks without.</summary>
+    private static readonly Dictionary<string, string> s_numbered = new() { ["cuda"] = "libcuda.so.1", ["OpenCL"] = "libOpenCL.so.1" };
+
+    static GpuDevices()
+    {
+        AssemblyLoadContext.GetLoadContext(typeof(Context).Assembly)!.ResolvingUnmanagedDll += (_, name) =>
+            s_numbered.TryGetValue(name, out var file) && NativeLibrary.TryLoad(file, out var library) ? library : 0;
+    }
+
     /// <summary>How the simulator is named in reports.</summary>
     public const string SimulatorName = "ILGPU CPU simulator (checks kernels, not a GPU)";
 
@@ -64,7 +75,9 @@ public static class GpuDevices
     };
 
     /// <summary>A context with the devices of one kind, or null where the driver fails.</summary>
-    internal static Context? TryOpen(GpuDeviceKind kind)
+    /// <param name="kind">What to look for.</param>
+    /// <param name="warps">Warps of two threads in the simulator's one group: one is fastest, kernels of groups need more.</param>
+    internal static Context? TryOpen(GpuDeviceKind kind, int warps = 1)
     {
         try
         {
@@ -75,8 +88,8 @@ public static class GpuDevices
                 {
                     GpuDeviceKind.Cuda => builder.Cuda(),
                     GpuDeviceKind.OpenCL => builder.OpenCL(),
-                    // One group of two threads, the least that ILGPU accepts: kernels stride over the rest.
-                    _ => builder.CPU(new CPUDevice(2, 1, 1)),
+                    // Two threads are the least that ILGPU accepts: element kernels stride over the rest.
+                    _ => builder.CPU(new CPUDevice(2, warps, 1)),
                 };
             });
         }

@@ -4,6 +4,8 @@
 
 using ILGPU;
 using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
+using ILGPU.Runtime.OpenCL;
 using Ptp.Core;
 
 namespace Ptp.Gpu;
@@ -11,10 +13,11 @@ namespace Ptp.Gpu;
 internal sealed class GpuScope : IDisposable
 {
     /// <summary>Scratch slots: an op takes each of them at most once.</summary>
-    private const int Slots = 5;
+    private const int Slots = 2;
 
     private readonly Context _context;
-    private readonly MemoryBuffer1D<int, Stride1D.Dense>?[] _ints = new MemoryBuffer1D<int, Stride1D.Dense>?[Slots];
+    private readonly IntegerRing _ints;
+    private long _waits;
     private readonly MemoryBuffer1D<float, Stride1D.Dense>?[] _floats =
         new MemoryBuffer1D<float, Stride1D.Dense>?[Slots];
 
@@ -23,9 +26,17 @@ internal sealed class GpuScope : IDisposable
         _context = context;
         Accelerator = device.CreateAccelerator(context);
         Stream = Accelerator.CreateStream();
+        _ints = new IntegerRing(Accelerator);
         Name = GpuDevices.NameOf(kind, device);
         Kernels = new KernelCache(Accelerator, kind == GpuDeviceKind.Simulator ? Accelerator.WarpSize : 1 << 22);
+        HasGroups = Accelerator.MaxNumThreadsPerGroup >= NarrowThreads;
     }
+
+    /// <summary>Threads of the widest group that a kernel asks for.</summary>
+    public const int NarrowThreads = 512;
+
+    /// <summary>True where groups are wide enough for tiles; the small simulator computes element by element.</summary>
+    public bool HasGroups { get; }
 
     public Accelerator Accelerator { get; }
 
@@ -35,14 +46,17 @@ internal sealed class GpuScope : IDisposable
 
     public string Name { get; }
 
+    /// <summary>How often the host has waited for the device.</summary>
+    public long Waits => _waits + _ints.Waits;
+
     /// <summary>Opens the first device of a kind; null = CUDA if present, else OpenCL, never the simulator.</summary>
-    public static GpuScope Open(GpuDeviceKind? wanted)
+    public static GpuScope Open(GpuDeviceKind? wanted, int warps = 1)
     {
         ReadOnlySpan<GpuDeviceKind> kinds =
             wanted is { } only ? [only] : [GpuDeviceKind.Cuda, GpuDeviceKind.OpenCL];
         foreach (var kind in kinds)
         {
-            var context = GpuDevices.TryOpen(kind);
+            var context = GpuDevices.TryOpen(kind, warps);
             for (var i = 0; i < (context?.Devices.Length ?? 0); i++)
             {
                 if (GpuDevices.IsOf(kind, context!.Devices[i]))
@@ -61,24 +75,30 @@ internal sealed class GpuScope : IDisposable
 
     public GpuStorage Allocate(long length)
     {
-        // ILGPU refuses empty buffers; one float more than none is never seen.
-        var buffer = Accelerator.Allocate1D<float>(Math.Max(1, length));
-        buffer.MemSetToZero(Stream);
-        return new GpuStorage(this, buffer);
+        try
+        {
+            return TryAllocate(length);
+        }
+        catch (Exception e) when (IsOutOfMemory(e))
+        {
+            // Buffers that nobody holds any more are freed when they are collected, and the collector does not see a device's memory.
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+        }
+
+        try
+        {
+            return TryAllocate(length);
+        }
+        catch (Exception e) when (IsOutOfMemory(e))
+        {
+            throw new PtpException($"Allocate {length} floats on {Name}", $"a device of {Accelerator.MemorySize >> 20} MiB that has no room left",
+                $"{(length * sizeof(float)) >> 20} MiB free", "Halve --batch, or use a shorter context or a smaller model.", e);
+        }
     }
 
     /// <summary>Integers of one op on the device: ids, positions, slots, ranges.</summary>
-    public ArrayView<int> Ints(int slot, ReadOnlySpan<int> values)
-    {
-        var view = Grown(ref _ints[slot], values.Length);
-        if (!values.IsEmpty)
-        {
-            view.CopyFromCPU(Stream, values);
-            Stream.Synchronize(); // the copy reads host memory that the caller may reuse
-        }
-
-        return view;
-    }
+    public ArrayView<int> Ints(ReadOnlySpan<int> values) => _ints.Send(Stream, values);
 
     /// <summary>Undefined floats for the inside of one op.</summary>
     public ArrayView<float> Floats(int slot, int length) => Grown(ref _floats[slot], length);
@@ -87,20 +107,34 @@ internal sealed class GpuScope : IDisposable
     {
         destination.CopyFromCPU(Stream, source);
         Stream.Synchronize();
+        _waits++;
     }
 
     public void Download(ArrayView<float> source, Span<float> destination)
     {
         source.CopyToCPU(Stream, destination);
         Stream.Synchronize();
+        _waits++;
     }
 
     public void Dispose()
     {
+        _ints.Dispose();
         Stream.Dispose();
         Accelerator.Dispose(); // and with it every buffer
         _context.Dispose();
     }
+
+    private GpuStorage TryAllocate(long length)
+    {
+        // ILGPU refuses empty buffers; one float more than none is never seen.
+        var buffer = Accelerator.Allocate1D<float>(Math.Max(1, length));
+        buffer.MemSetToZero(Stream);
+        return new GpuStorage(this, buffer);
+    }
+
+    private static bool IsOutOfMemory(Exception e) =>
+        e is OutOfMemoryException or CudaException { Error: nameof(CudaError.CUDA_ERROR_OUT_OF_MEMORY) } or CLException;
 
     private ArrayView<T> Grown<T>(ref MemoryBuffer1D<T, Stride1D.Dense>? buffer, int length)
         where T : unmanaged

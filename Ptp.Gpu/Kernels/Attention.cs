@@ -40,6 +40,64 @@ internal struct AttentionCall
         return sum;
     }
 
+    /// <summary>How many keys a row sees.</summary>
+    public readonly int Visible(int row)
+    {
+        var count = 0;
+        for (var segment = 0; segment < Segments(row); segment++)
+        {
+            count += End(row, segment) - Start(row, segment);
+        }
+
+        return count;
+    }
+
+    /// <summary>Where visible key <paramref name="index"/> of a row starts: in the cache, or below zero the complement of its place among the own rows.</summary>
+    public readonly int Find(int row, int head, int index)
+    {
+        for (var segment = 0; segment < Segments(row); segment++)
+        {
+            var length = End(row, segment) - Start(row, segment);
+            if (index < length)
+            {
+                var at = KeyAt(Start(row, segment) + index, head);
+                return segment == 0 ? at : ~at;
+            }
+
+            index -= length;
+        }
+
+        return 0;
+    }
+
+    /// <summary>q k before the scale, of a key that <see cref="Find"/> found.</summary>
+    public readonly float ScoreByFours(int query, int key) =>
+        key >= 0 ? DotByFours(Q, query, CacheKeys, key) : DotByFours(Q, query, Keys, ~key);
+
+    /// <summary>x v of a key's value, x a row like a query.</summary>
+    public readonly float ValueByFours(ArrayView<float> x, int query, int key) =>
+        key >= 0 ? DotByFours(x, query, CacheValues, key) : DotByFours(x, query, Values, ~key);
+
+    public readonly float Key(int key, int column) => key >= 0 ? CacheKeys[key + column] : Keys[~key + column];
+
+    public readonly float Value(int key, int column) => key >= 0 ? CacheValues[key + column] : Values[~key + column];
+
+    /// <summary>Dot, reading four floats at a time.</summary>
+    private readonly float DotByFours(ArrayView<float> a, int aStart, ArrayView<float> b, int bStart)
+    {
+        var (x, y, sum) = (a.ByFours(), b.ByFours(), 0f);
+        for (var i = 0; i < HeadSize / 4; i++)
+        {
+            var (u, v) = (x[(aStart / 4) + i], y[(bStart / 4) + i]);
+            sum = DeviceMath.Fma(u.A, v.A, sum);
+            sum = DeviceMath.Fma(u.B, v.B, sum);
+            sum = DeviceMath.Fma(u.C, v.C, sum);
+            sum = DeviceMath.Fma(u.D, v.D, sum);
+        }
+
+        return sum;
+    }
+
     /// <summary>y += factor * x.</summary>
     public readonly void AddScaled(float factor, ArrayView<float> x, int xStart, ArrayView<float> y, int yStart)
     {
@@ -182,7 +240,8 @@ internal struct AttentionBackwardKeyKernel : IElementKernel
         }
     }
 
-    private readonly bool Sees(int row, int t)
+    /// <summary>True if a row of the call sees row <paramref name="t"/> of it.</summary>
+    public readonly bool Sees(int row, int t)
     {
         for (var segment = 1; segment < Call.Segments(row); segment++)
         {

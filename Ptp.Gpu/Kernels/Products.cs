@@ -1,6 +1,7 @@
 // Matrix products, one thread per element of the result: y = x W^T, and dW += dY^T x.
-// Each element is one chain of fused multiply-adds in ascending order, so no other row of the call can change a bit.
-// Refuses: tiles, split sums, tensor cores. This is the rung that tuned kernels are compared with.
+//   sum over k = sum over chains, ascending, of (sum over the chain's k, ascending, fused multiply-adds)
+// The chains are a matter of K alone, so no other row of the call can change a bit, and every kernel that keeps to them gives the same bits.
+// Refuses: tiles. This is the rung that tuned kernels are compared with, and what runs where groups of threads are missing.
 
 using ILGPU;
 
@@ -20,6 +21,19 @@ internal struct TransposeKernel : IElementKernel
     }
 }
 
+/// <summary>How every product on a device splits its sum: at most sixteen chains, so that one row alone can keep a device busy.</summary>
+internal static class Chains
+{
+    /// <summary>Most chains.</summary>
+    public const int Count = 16;
+
+    /// <summary>What a tile reads at once; a chain is a multiple of it.</summary>
+    public const int Step = 16;
+
+    /// <summary>Inner indices of a chain; the last one may be shorter.</summary>
+    public static int Length(int inner) => (inner + (Count * Step) - 1) / (Count * Step) * Step;
+}
+
 /// <summary>y[r, n] = (or +=) sum over k of x[r, k] w[k, n]; x [R, K], w [K, N], y [R, N].</summary>
 internal struct MatMulKernel : IElementKernel
 {
@@ -30,10 +44,16 @@ internal struct MatMulKernel : IElementKernel
     {
         var row = index / Outputs;
         var output = index - row * Outputs;
-        var sum = 0f;
-        for (var k = 0; k < Inputs; k++)
+        var (sum, length) = (0f, Chains.Length(Inputs));
+        for (var start = 0; start < Inputs; start += length)
         {
-            sum = DeviceMath.Fma(X[row * Inputs + k], W[k * Outputs + output], sum);
+            var chain = 0f;
+            for (var k = start; k < start + length && k < Inputs; k++)
+            {
+                chain = DeviceMath.Fma(X[row * Inputs + k], W[k * Outputs + output], chain);
+            }
+
+            sum += chain;
         }
 
         Y[index] = Accumulate == 0 ? sum : Y[index] + sum;
@@ -50,10 +70,16 @@ internal struct MatMulBackwardWeightKernel : IElementKernel
     {
         var output = index / Inputs;
         var input = index - output * Inputs;
-        var sum = 0f;
-        for (var row = 0; row < Rows; row++)
+        var (sum, length) = (0f, Chains.Length(Rows));
+        for (var start = 0; start < Rows; start += length)
         {
-            sum = DeviceMath.Fma(DY[row * Outputs + output], X[row * Inputs + input], sum);
+            var chain = 0f;
+            for (var row = start; row < start + length && row < Rows; row++)
+            {
+                chain = DeviceMath.Fma(DY[row * Outputs + output], X[row * Inputs + input], chain);
+            }
+
+            sum += chain;
         }
 
         DW[index] += sum;

@@ -110,26 +110,44 @@ internal struct DivergenceKernel : IElementKernel
         var (teacherSum, sum, gap) = (0f, 0f, 0f);
         for (var i = first; i < first + Columns; i++)
         {
-            var q = DeviceMath.Exp((Teacher[i] - teacherMax) * Scale);
-            var p = DeviceMath.Exp((X[i] - max) * Scale);
+            var (q, p, more) = Terms(i, teacherMax, max);
             teacherSum += q;
             sum += p;
-            gap += Reverse != 0 ? p * (X[i] - Teacher[i]) : q * (Teacher[i] - X[i]);
+            gap += more;
         }
 
-        Results[Parts * index] = gap;
-        Results[Parts * index + 1] = teacherMax;
-        Results[Parts * index + 2] = teacherSum;
-        Results[Parts * index + 3] = max;
-        Results[Parts * index + 4] = sum;
-        var weight = Weights[index] * Scale;
+        Leave(index, gap, teacherMax, teacherSum, max, sum);
         for (var i = first; Gradient != 0 && i < first + Columns; i++)
         {
-            var p = DeviceMath.Exp((X[i] - max) * Scale) * (weight / sum);
-            X[i] = Reverse != 0
-                ? p * Scale * (X[i] - Teacher[i] - (gap / sum))
-                : p - (DeviceMath.Exp((Teacher[i] - teacherMax) * Scale) * (weight / teacherSum));
+            X[i] = GradientOf(index, i, gap, teacherMax, teacherSum, max, sum);
         }
+    }
+
+    /// <summary>exp of the teacher's logit, of the own one, and what they add to the gap.</summary>
+    public readonly (float Q, float P, float Gap) Terms(int i, float teacherMax, float max)
+    {
+        var q = DeviceMath.Exp((Teacher[i] - teacherMax) * Scale);
+        var p = DeviceMath.Exp((X[i] - max) * Scale);
+        return (q, p, Reverse != 0 ? p * (X[i] - Teacher[i]) : q * (Teacher[i] - X[i]));
+    }
+
+    /// <summary>Writes a row's parts for the host.</summary>
+    public readonly void Leave(int row, float gap, float teacherMax, float teacherSum, float max, float sum)
+    {
+        Results[Parts * row] = gap;
+        Results[Parts * row + 1] = teacherMax;
+        Results[Parts * row + 2] = teacherSum;
+        Results[Parts * row + 3] = max;
+        Results[Parts * row + 4] = sum;
+    }
+
+    public readonly float GradientOf(int row, int i, float gap, float teacherMax, float teacherSum, float max, float sum)
+    {
+        var weight = Weights[row] * Scale;
+        var p = DeviceMath.Exp((X[i] - max) * Scale) * (weight / sum);
+        return Reverse != 0
+            ? p * Scale * (X[i] - Teacher[i] - (gap / sum))
+            : p - (DeviceMath.Exp((Teacher[i] - teacherMax) * Scale) * (weight / teacherSum));
     }
 }
 

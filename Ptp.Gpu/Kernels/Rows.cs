@@ -20,37 +20,44 @@ internal struct EmbeddingKernel : IElementKernel
     }
 }
 
-/// <summary>dTable[ids[r]] += dOutput[r]; one thread per column, so rows with the same id never meet.</summary>
+/// <summary>
+/// dTable[id] += the rows of dOutput that have this id, ascending; one thread per distinct id and column. Rows of id i of the distinct ones
+/// are Rows[Offsets[i]] to Rows[Offsets[i + 1]].
+/// </summary>
 internal struct EmbeddingBackwardKernel : IElementKernel
 {
     public ArrayView<float> DOutput, DTable;
-    public ArrayView<int> Ids;
-    public int Rows, Columns;
+    public ArrayView<int> Ids, Offsets, Rows;
+    public int Columns;
 
     public readonly void Element(int index)
     {
-        for (var row = 0; row < Rows; row++)
+        var id = index / Columns;
+        var column = index - (id * Columns);
+        var at = (Ids[id] * Columns) + column;
+        var sum = DTable[at];
+        for (var i = Offsets[id]; i < Offsets[id + 1]; i++)
         {
-            DTable[Ids[row] * Columns + index] += DOutput[row * Columns + index];
+            sum += DOutput[(Rows[i] * Columns) + column];
         }
+
+        DTable[at] = sum;
     }
 }
 
-/// <summary>destination[slots[r]] = source[r]; one thread per column: for one slot the later row stays.</summary>
+/// <summary>destination[slots[r]] = source[r] where slots[r] is not negative; no slot is named twice.</summary>
 internal struct ScatterKernel : IElementKernel
 {
     public ArrayView<float> Source, Destination;
     public ArrayView<int> Slots;
-    public int Rows, Columns;
+    public int Columns;
 
     public readonly void Element(int index)
     {
-        for (var row = 0; row < Rows; row++)
+        var row = index / Columns;
+        if (Slots[row] >= 0)
         {
-            if (Slots[row] >= 0)
-            {
-                Destination[Slots[row] * Columns + index] = Source[row * Columns + index];
-            }
+            Destination[(Slots[row] * Columns) + index - (row * Columns)] = Source[index];
         }
     }
 }
@@ -135,17 +142,41 @@ internal struct RmsNormBackwardKernel : IElementKernel
     }
 }
 
-/// <summary>dg += sum over r of x s dy; one thread per column.</summary>
+/// <summary>partial[j, c] = sum of x s dy over the rows of run j; one thread per run and column.</summary>
 internal struct RmsNormGainKernel : IElementKernel
 {
-    public ArrayView<float> X, S, DY, DGain;
+    public const int Run = 64;
+    public ArrayView<float> X, S, DY, Partial;
     public int Rows, Columns;
 
     public readonly void Element(int index)
     {
+        var run = index / Columns;
+        var column = index - (run * Columns);
+        var sum = 0f;
+        for (var row = run * Run; row < (run + 1) * Run && row < Rows; row++)
+        {
+            sum += X[(row * Columns) + column] * DY[(row * Columns) + column] * S[row];
+        }
+
+        Partial[index] = sum;
+    }
+}
+
+/// <summary>y[c] += sum over rows of x[r, c], ascending; one thread per column.</summary>
+internal struct AddRowsKernel : IElementKernel
+{
+    public ArrayView<float> X, Y;
+    public int Rows, Columns;
+
+    public readonly void Element(int index)
+    {
+        var sum = Y[index];
         for (var row = 0; row < Rows; row++)
         {
-            DGain[index] += X[row * Columns + index] * DY[row * Columns + index] * S[row];
+            sum += X[(row * Columns) + index];
         }
+
+        Y[index] = sum;
     }
 }

@@ -52,6 +52,7 @@ internal static class Cli
             + "check that the text is the same, bit for bit, as one token at a time. Start with 'ptp demo'.");
         root.Add(common.Json);
         root.Add(common.Threads);
+        root.Add(common.Device);
         root.Add(new DemoVerb().On(host, common));
         root.Add(new GenerateVerb().On(host, common));
         root.Add(new EvalVerb().On(host, common));

@@ -5,6 +5,7 @@
 using System.Collections.Concurrent;
 using Ptp.Core;
 using Ptp.Core.Cpu;
+using Ptp.Core.Tensors;
 
 namespace Ptp.Reference.Commands;
 
@@ -24,9 +25,11 @@ public static class ExactnessSoak
     /// <param name="cases">How many.</param>
     /// <param name="progress">Told how many are done, from any thread.</param>
     /// <param name="family">True for the systems that PTP is compared with: training-free drafters, small models and heads.</param>
+    /// <param name="device">Where to compute, one case after the other; null = the CPU, a case per core.</param>
     /// <param name="cancellation">Stops between cases; the report counts what was done.</param>
     public static SoakReport Run(
-        ulong seed, int cases, Action<int>? progress = null, bool family = false, CancellationToken cancellation = default)
+        ulong seed, int cases, Action<int>? progress = null, bool family = false, IBackend? device = null,
+        CancellationToken cancellation = default)
     {
         Guard.Require(cases >= 0, "Soak the decoders", $"{cases} cases", "0 or more", "Give a positive count.");
         // One thread per case; every sixteenth case shares a pool with others, which must change nothing either.
@@ -34,7 +37,7 @@ public static class ExactnessSoak
         using var pooled = new CpuBackend(Math.Max(2, Environment.ProcessorCount));
         var failures = new ConcurrentBag<string>();
         var (done, tokens) = (0, 0L);
-        Parallel.For(0, cases, (i, state) =>
+        Parallel.For(0, cases, new ParallelOptions { MaxDegreeOfParallelism = device is null ? -1 : 1 }, (i, state) =>
         {
             if (cancellation.IsCancellationRequested || failures.Count >= MostFailures)
             {
@@ -42,7 +45,7 @@ public static class ExactnessSoak
                 return;
             }
 
-            var drawn = new ExactnessCase(i % 16 == 15 ? pooled : alone, seed + (ulong)i);
+            var drawn = new ExactnessCase(device ?? (i % 16 == 15 ? pooled : alone), seed + (ulong)i);
             var (name, decoder) = family ? FamilyCase.Any(drawn) : ($"{KindOf(drawn.Seed)}", drawn.ErrorCorrected(drawn.Drafter(KindOf(drawn.Seed))));
             if (drawn.Difference(decoder) is { } difference)
             {
@@ -50,7 +53,8 @@ public static class ExactnessSoak
             }
 
             Interlocked.Add(ref tokens, drawn.Expected.Tokens.Length);
-            progress?.Invoke(Interlocked.Increment(ref done));
+            var count = Interlocked.Increment(ref done); // counted whether or not anybody watches
+            progress?.Invoke(count);
         });
         return new SoakReport(done, tokens, [.. failures.Order(StringComparer.Ordinal)]);
     }

@@ -26,6 +26,7 @@ internal sealed class InfoVerb() : Verb(
     protected override int Execute(Call call)
     {
         using var backend = call.Backend();
+        using var cpu = call.Cpu();
         var features = Features();
         var why = VectorReason();
         var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
@@ -47,7 +48,7 @@ internal sealed class InfoVerb() : Verb(
             ["vector_bits"] = VectorBits(),
             ["vector_reason"] = why,
             ["cores"] = Environment.ProcessorCount,
-            ["threads"] = backend.Threads,
+            ["threads"] = cpu.Threads,
             ["memory_gb"] = Math.Round(memory / 1e9, 2),
             ["gpus"] = new JsonArray([.. gpus.Select(gpu => (JsonNode)gpu)]),
             ["models"] = models,
@@ -60,7 +61,7 @@ internal sealed class InfoVerb() : Verb(
         table.AddRow("system", Markup.Escape($"{RuntimeInformation.OSDescription}, {RuntimeInformation.ProcessArchitecture}"));
         table.AddRow("CPU features", Markup.Escape(string.Join(" ", features)));
         table.AddRow("vectors", Markup.Escape(Invariant($"{VectorBits()} bits: {why}")));
-        table.AddRow("threads", Invariant($"{backend.Threads} of {Environment.ProcessorCount} cores (--threads, PTP_THREADS)"));
+        table.AddRow("threads", Invariant($"{cpu.Threads} of {Environment.ProcessorCount} cores (--threads, PTP_THREADS)"));
         table.AddRow("memory", Invariant($"{memory / 1e9:0.0} GB for this process"));
         var gpuText = gpus.Count > 0 ? string.Join("; ", gpus) : "none with a CUDA or OpenCL driver";
         table.AddRow("GPUs", Markup.Escape(gpuText));

@@ -6,6 +6,8 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using Ptp.Core.Cpu;
+using Ptp.Core.Tensors;
+using Ptp.Gpu;
 
 namespace Ptp.Reference.Commands;
 
@@ -21,7 +23,13 @@ internal sealed class CommonOptions
     public Option<int> Threads { get; } = WithRecursion(Values.Whole(
         "--threads", "CPU threads; 0 = PTP_THREADS if set, else all cores. It changes the speed, never a result.", 0, 0, 1024));
 
-    private static Option<int> WithRecursion(Option<int> option)
+    public Option<string?> Device { get; } = WithRecursion(Values.Word(
+        "--device",
+        "Where to compute: cpu; cuda or opencl through ILGPU; gpu = the first of these two that is there; simulator = ILGPU's own, which "
+        + "checks kernels slowly. Text of a seed is the same for every decoder on one device, not from one device to another.",
+        ["cpu", "gpu", "cuda", "opencl", "simulator"], "cpu"));
+
+    private static Option<T> WithRecursion<T>(Option<T> option)
     {
         option.Recursive = true;
         return option;
@@ -41,7 +49,18 @@ internal sealed record Call(ParseResult Parsed, Output Out, CommonOptions Common
     public T Get<T>(Option<T> option) => Parsed.GetValue(option)!;
 
     /// <summary>The CPU with as many threads as asked.</summary>
-    public CpuBackend Backend() => new(Get(Common.Threads));
+    public CpuBackend Cpu() => new(Get(Common.Threads));
+
+    /// <summary>The device that was asked for.</summary>
+    /// <exception cref="Core.PtpException">There is no such device.</exception>
+    public IBackend Backend() => Get(Common.Device) switch
+    {
+        "gpu" => new GpuBackend(),
+        "cuda" => new GpuBackend(GpuDeviceKind.Cuda),
+        "opencl" => new GpuBackend(GpuDeviceKind.OpenCL),
+        "simulator" => new GpuBackend(GpuDeviceKind.Simulator),
+        _ => Cpu(),
+    };
 }
 
 /// <summary>A verb.</summary>

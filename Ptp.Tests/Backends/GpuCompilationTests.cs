@@ -1,6 +1,6 @@
-// Every kernel compiles to PTX for sm_80 and to OpenCL C on a machine that has neither device.
-// A call in the result would be a function that no device has, which is how an unknown intrinsic shows.
-// Not here: assembling or running the code, which needs a driver.
+// Every kernel compiles to PTX for sm_80 and sm_90 and to OpenCL C on a machine that has neither device, and ptxas, where one is found
+// (PTXAS, or on the path), assembles it without spilling a register. A call in the PTX would be a function that no device has, which
+// is how an unknown intrinsic shows. Control: a damaged kernel is refused by ptxas. Not here: running the code, which needs a driver.
 
 using ILGPU.Backends.EntryPoints;
 using ILGPU.Backends.OpenCL;
@@ -10,33 +10,55 @@ using ILGPU.Runtime.OpenCL;
 using Ptp.Gpu;
 using Ptp.Gpu.Kernels;
 using Xunit;
+using Xunit.Abstractions;
 
 namespace Ptp.Tests.Backends;
 
-public sealed class GpuCompilationTests
+public sealed class GpuCompilationTests(ITestOutputHelper output)
 {
     private static readonly Type[] s_kernels = [.. typeof(GpuBackend).Assembly.GetTypes()
-        .Where(type => type.IsValueType && typeof(IElementKernel).IsAssignableFrom(type))];
+        .Where(type => type.IsValueType && (typeof(IElementKernel).IsAssignableFrom(type) || typeof(IGroupKernel).IsAssignableFrom(type)))
+        .SelectMany(Closed)];
 
-    [Fact]
-    public void Every_kernel_compiles_to_ptx()
+    [Theory]
+    [InlineData("sm_80")]
+    [InlineData("sm_90")]
+    public void Every_kernel_compiles_to_ptx(string target)
     {
-        using var context = GpuDevices.TryOpen(GpuDeviceKind.Simulator)!;
-        using var backend = new PTXBackend(
-            context, new CudaCapabilityContext(CudaArchitecture.SM_80), CudaArchitecture.SM_80,
-            CudaInstructionSet.ISA_80, null!);
-        Assert.True(s_kernels.Length >= 20);
-        foreach (var kernel in s_kernels)
+        Assert.True(s_kernels.Length >= 30);
+        foreach (var (kernel, ptx) in Ptx(target))
         {
-            var ptx = ((PTXCompiledKernel)backend.Compile(Entry(kernel), default)).PTXAssembly;
-            Assert.Contains(".target sm_80", ptx, StringComparison.Ordinal);
+            Assert.Contains($".target {target}", ptx, StringComparison.Ordinal);
             Assert.DoesNotContain("call.uni", ptx, StringComparison.Ordinal);
             Assert.DoesNotContain(".extern", ptx, StringComparison.Ordinal);
-            if (kernel == typeof(MatMulKernel))
+            Assert.DoesNotContain(".local", ptx, StringComparison.Ordinal); // sums that fell out of the registers
+            if (kernel.Name.Contains("Product", StringComparison.Ordinal) || kernel == typeof(MatMulKernel))
             {
                 Assert.Contains("fma.rn.f32", ptx, StringComparison.Ordinal);
             }
+
+            if (kernel.Name.StartsWith("TiledProduct", StringComparison.Ordinal))
+            {
+                Assert.Contains("ld.global.v4", ptx, StringComparison.Ordinal);
+                Assert.Contains("ld.shared.v4", ptx, StringComparison.Ordinal);
+            }
         }
+    }
+
+    [PtxasTheory]
+    [InlineData("sm_80")]
+    [InlineData("sm_90")]
+    public void Ptxas_assembles_every_kernel_without_spills(string target)
+    {
+        foreach (var (kernel, ptx) in Ptx(target))
+        {
+            var (code, report) = Ptxas.Assemble(ptx, target);
+            Assert.True(code == 0, $"{kernel}: {report}");
+            output.WriteLine($"{kernel.Name}: {Ptxas.Use(report)}");
+            Assert.Contains("0 bytes spill stores, 0 bytes spill loads", report, StringComparison.Ordinal);
+        }
+
+        Assert.NotEqual(0, Ptxas.Assemble(Ptx(target).First().Code.Replace("ret;", "return;", StringComparison.Ordinal), target).Code);
     }
 
     [Fact]
@@ -58,6 +80,26 @@ public sealed class GpuCompilationTests
         }
     }
 
-    private static EntryPointDescription Entry(Type kernel) =>
-        EntryPointDescription.FromImplicitlyGroupedKernel(KernelCache.EntryPoint(kernel));
+    private static IEnumerable<(Type Kernel, string Code)> Ptx(string target)
+    {
+        using var context = GpuDevices.TryOpen(GpuDeviceKind.Simulator)!;
+        var architecture = target == "sm_80" ? CudaArchitecture.SM_80 : CudaArchitecture.SM_90;
+        using var backend = new PTXBackend(context, new CudaCapabilityContext(architecture), architecture, CudaInstructionSet.ISA_80, null!);
+        foreach (var kernel in s_kernels)
+        {
+            // ILGPU names the lowest target that has what the kernel uses; drivers compile from there, and so may ptxas.
+            var code = ((PTXCompiledKernel)backend.Compile(Entry(kernel), default)).PTXAssembly;
+            yield return (kernel, code.Replace(".target sm_80", $".target {target}", StringComparison.Ordinal));
+        }
+    }
+
+    private static IEnumerable<Type> Closed(Type kernel) => !kernel.IsGenericTypeDefinition ? [kernel]
+        : kernel == typeof(TiledProductKernel<>) ? [kernel.MakeGenericType(typeof(Tile64)), kernel.MakeGenericType(typeof(Tile128))]
+        : kernel == typeof(NarrowProductKernel<>)
+            ? [.. ((Type[])[typeof(RowSum), typeof(Twice<RowSum>), typeof(Twice<Twice<RowSum>>), typeof(Twice<Twice<Twice<RowSum>>>)]).Select(rows => kernel.MakeGenericType(rows))]
+        : throw new InvalidOperationException($"Name the forms of {kernel} here.");
+
+    private static EntryPointDescription Entry(Type kernel) => typeof(IGroupKernel).IsAssignableFrom(kernel)
+        ? EntryPointDescription.FromExplicitlyGroupedKernel(KernelCache.EntryPoint(kernel))
+        : EntryPointDescription.FromImplicitlyGroupedKernel(KernelCache.EntryPoint(kernel));
 }

@@ -1,0 +1,162 @@
+// Which kernel multiplies: chains side by side for a few rows, tiles for many, one thread per element where neither can run.
+// All of them sum in the order of Chains, so the choice changes the time and never a bit; ProductKernel names one for tests and benches.
+// Refuses: a kernel by name that cannot multiply these shapes.
+
+using Ptp.Core;
+using Ptp.Core.Tensors;
+using Ptp.Gpu.Kernels;
+
+namespace Ptp.Gpu;
+
+/// <summary>The rungs of the device's product ladder.</summary>
+public enum ProductKernel
+{
+    /// <summary>The fastest for the shape.</summary>
+    Best,
+
+    /// <summary>One thread per element: any shape, any device.</summary>
+    Elements,
+
+    /// <summary>512 threads for 32 columns of up to eight rows at a time.</summary>
+    Narrow,
+
+    /// <summary>256 threads for a tile of 64 x 64.</summary>
+    Tiles64,
+
+    /// <summary>256 threads for a tile of 128 x 128.</summary>
+    Tiles128,
+}
+
+public sealed partial class GpuBackend
+{
+    /// <summary>Up to so many rows a call's time is that of reading its weights, and the narrow kernel reads them best.</summary>
+    private const int NarrowRows = 2 * NarrowProductKernel<RowSum>.MaxRows;
+
+    /// <summary>Forces a rung of the ladder; the result is the same to the bit.</summary>
+    public ProductKernel Product { get; set; }
+
+    /// <summary>True if the device can run a rung.</summary>
+    public bool Has(ProductKernel rung) => _scope.HasGroups || rung is ProductKernel.Best or ProductKernel.Elements;
+
+    private void Multiply(Tensor x, GpuPackedMatrix w, bool accumulate, Tensor y)
+    {
+        var fits = ByFours(x) && ByFours(w.Weight) && ByFours(y);
+        switch (Choose(x.Rows, w.Outputs, fits))
+        {
+            case ProductKernel.Narrow when x.Rows == 1:
+                Narrow<RowSum>(x, w, accumulate, y);
+                break;
+            case ProductKernel.Narrow when x.Rows == 2:
+                Narrow<Twice<RowSum>>(x, w, accumulate, y);
+                break;
+            case ProductKernel.Narrow when x.Rows <= 4:
+                Narrow<Twice<Twice<RowSum>>>(x, w, accumulate, y);
+                break;
+            case ProductKernel.Narrow:
+                Narrow<Twice<Twice<Twice<RowSum>>>>(x, w, accumulate, y);
+                break;
+            case ProductKernel.Tiles64:
+                Tiles<Tile64>(x, w.Weight, innerFirst: false, accumulate, y);
+                break;
+            case ProductKernel.Tiles128:
+                Tiles<Tile128>(x, w.Weight, innerFirst: false, accumulate, y);
+                break;
+            default:
+                Run(y.Length, new MatMulKernel
+                {
+                    X = View(x),
+                    W = View(w.Weight),
+                    Y = View(y),
+                    Inputs = w.Inputs,
+                    Outputs = w.Outputs,
+                    Accumulate = accumulate ? 1 : 0,
+                });
+                break;
+        }
+    }
+
+    private void MultiplyGradient(Tensor dY, Tensor x, Tensor dW)
+    {
+        // The sum runs over the rows, so dY [R, N] has its inner index first.
+        var kernel = Choose(dW.Rows, dW.Columns, ByFours(dY) && ByFours(x) && ByFours(dW));
+        switch (kernel)
+        {
+            case ProductKernel.Tiles128:
+                Tiles<Tile128>(dY, x, innerFirst: true, accumulate: true, dW);
+                break;
+            case ProductKernel.Tiles64 or ProductKernel.Narrow:
+                Tiles<Tile64>(dY, x, innerFirst: true, accumulate: true, dW);
+                break;
+            default:
+                Run(dW.Length, new MatMulBackwardWeightKernel
+                {
+                    DY = View(dY),
+                    X = View(x),
+                    DW = View(dW),
+                    Rows = x.Rows,
+                    Outputs = dY.Columns,
+                    Inputs = x.Columns,
+                });
+                break;
+        }
+    }
+
+    private ProductKernel Choose(int rows, int columns, bool fits)
+    {
+        if (Product != ProductKernel.Best)
+        {
+            Guard.Require(Product == ProductKernel.Elements || (fits && Has(Product)), $"Multiply by {Product}",
+                fits ? $"a device with groups of {_scope.Accelerator.MaxNumThreadsPerGroup} threads" : "rows that are no multiple of four floats",
+                $"groups of {GpuScope.NarrowThreads} threads and rows of whole fours", "Leave the choice to ProductKernel.Best.");
+            return Product;
+        }
+
+        return !fits || !_scope.HasGroups ? ProductKernel.Elements
+            : rows <= NarrowRows ? ProductKernel.Narrow
+            : TilesOf(rows, columns, 128) >= _scope.Accelerator.NumMultiprocessors ? ProductKernel.Tiles128 : ProductKernel.Tiles64;
+    }
+
+    private void Narrow<TRows>(Tensor x, GpuPackedMatrix w, bool accumulate, Tensor y)
+        where TRows : struct, IRowSums
+    {
+        var tiles = (w.Outputs + NarrowProductKernel<TRows>.Columns - 1) / NarrowProductKernel<TRows>.Columns;
+        var rows = default(TRows).Rows;
+        RunGroups(tiles * ((x.Rows + rows - 1) / rows), NarrowProductKernel<TRows>.Threads, new NarrowProductKernel<TRows>
+        {
+            X = View(x),
+            W = View(w.Weight),
+            Y = View(y),
+            Rows = x.Rows,
+            Inputs = w.Inputs,
+            Outputs = w.Outputs,
+            Tiles = tiles,
+            Accumulate = accumulate ? 1 : 0,
+        });
+    }
+
+    private void Tiles<TTile>(Tensor a, Tensor b, bool innerFirst, bool accumulate, Tensor c)
+        where TTile : struct, ITile<TTile>
+    {
+        var side = default(TTile).Side;
+        RunGroups(TilesOf(c.Rows, c.Columns, side), TiledProductKernel<TTile>.Threads, new TiledProductKernel<TTile>
+        {
+            A = View(a),
+            B = View(b),
+            C = View(c),
+            Rows = c.Rows,
+            Columns = c.Columns,
+            Inner = b.Rows,
+            TileColumns = (c.Columns + side - 1) / side,
+            InnerFirst = innerFirst ? 1 : 0,
+            Accumulate = accumulate ? 1 : 0,
+        });
+    }
+
+    private static int TilesOf(int rows, int columns, int side) => (rows + side - 1) / side * ((columns + side - 1) / side);
+
+    /// <summary>True if every row is whole runs of four floats that start at a multiple of 16 bytes.</summary>
+    private static bool ByFours(Tensor x) => x.Columns % 4 == 0 && x.Offset % 4 == 0;
+
+    private void RunGroups<T>(int groups, int threads, T kernel)
+        where T : struct, IGroupKernel => _scope.Kernels.RunGroups(_scope.Stream, groups, threads, kernel);
+}

@@ -1,0 +1,176 @@
+// Matrix products by groups of threads: tiles in shared memory and registers for many rows, whole chains side by side for few.
+//   y[r, n] = (or +=) sum over chains of (sum over k of the chain of x[r, k] w[k, n]), in the order of Chains: the bits of MatMulKernel
+// Refuses: rows and columns that are no multiple of four floats, or do not start at a multiple of 16 bytes; the backend asks first.
+
+using ILGPU;
+
+namespace Ptp.Gpu.Kernels;
+
+/// <summary>
+/// c[m, n] = (or +=) sum over k of a(m, k) b[k, n], one group of 256 threads per tile; b [K, N]; a is [M, K], or [K, M] if
+/// <see cref="InnerFirst"/>. While a step of sixteen k is multiplied out of one half of the shared memory, the next is on its way to the other.
+/// </summary>
+internal struct TiledProductKernel<TTile> : IGroupKernel
+    where TTile : struct, ITile<TTile>
+{
+    public const int Threads = 256;
+    private const int Pitch = 128 + 4; // floats from one k to the next; four more than a tile, so that transposing spreads over the banks
+    private const int Slab = 2 * Chains.Step * Pitch;
+    public ArrayView<float> A, B, C;
+    public int Rows, Columns, Inner, TileColumns, InnerFirst, Accumulate;
+
+    public readonly void Run()
+    {
+        var sharedA = SharedMemory.Allocate<float>(Slab);
+        var sharedB = SharedMemory.Allocate<float>(Slab);
+        var (tile, chain) = (default(TTile), default(TTile));
+        var side = tile.Side;
+        var row = Grid.IdxX / TileColumns;
+        var column = (Grid.IdxX - (row * TileColumns)) * side;
+        row *= side;
+        var length = Chains.Length(Inner);
+        var (end, half) = (length, 0);
+
+        // A thread moves one run of four floats of each operand per 64 rows of the tile.
+        var (a0, b0) = (LoadA(row, 0), LoadB(column, 0));
+        var (a1, b1) = side > 64 ? (LoadA(row + 64, 0), LoadB(column + 64, 0)) : (default, default);
+        for (var k = 0; k < Inner; k += Chains.Step)
+        {
+            var slab = half * Chains.Step * Pitch;
+            StoreA(sharedA, slab, a0);
+            StoreB(sharedB, slab, b0);
+            if (side > 64)
+            {
+                StoreA(sharedA, slab + 64, a1);
+                StoreB(sharedB, slab + 64, b1);
+            }
+
+            Group.Barrier();
+            (a0, b0) = (LoadA(row, k + Chains.Step), LoadB(column, k + Chains.Step));
+            if (side > 64)
+            {
+                (a1, b1) = (LoadA(row + 64, k + Chains.Step), LoadB(column + 64, k + Chains.Step));
+            }
+
+            for (var i = 0; i < Chains.Step; i++)
+            {
+                chain.Step(sharedA.ByFours(), sharedB.ByFours(), (slab + (i * Pitch)) / 4);
+            }
+
+            half = 1 - half;
+            if (k + Chains.Step == end)
+            {
+                tile.Add(chain);
+                chain = default;
+                end += length;
+            }
+        }
+
+        tile.Add(chain);
+        for (var block = 0; block < side / 64; block++)
+        {
+            for (var i = 0; i < side / 16; i++)
+            {
+                var m = row + (64 * (i / 4)) + (4 * (Group.IdxX / 16)) + (i % 4);
+                var n = column + (64 * block) + (4 * (Group.IdxX % 16));
+                if (m < Rows && n < Columns)
+                {
+                    var at = ((m * Columns) + n) / 4;
+                    var fours = C.ByFours();
+                    fours[at] = Accumulate == 0 ? tile.Row(i, block) : fours[at] + tile.Row(i, block);
+                }
+            }
+        }
+    }
+
+    private readonly Float4 LoadA(int row, int k)
+    {
+        if (InnerFirst != 0)
+        {
+            return Load(A, k, row, Rows);
+        }
+
+        var m = row + (Group.IdxX / 4);
+        var at = k + (4 * (Group.IdxX % 4));
+        return m < Rows && at < Inner ? A.ByFours()[((m * Inner) + at) / 4] : default;
+    }
+
+    private readonly Float4 LoadB(int column, int k) => Load(B, k, column, Columns);
+
+    /// <summary>Sixteen k by 64 of an operand that has k first: sixteen threads a row.</summary>
+    private readonly Float4 Load(ArrayView<float> x, int k, int first, int width)
+    {
+        k += Group.IdxX / 16;
+        first += 4 * (Group.IdxX % 16);
+        return k < Inner && first < width ? x.ByFours()[((k * width) + first) / 4] : default;
+    }
+
+    private readonly void StoreA(ArrayView<float> shared, int at, Float4 value)
+    {
+        if (InnerFirst != 0)
+        {
+            StoreB(shared, at, value);
+            return;
+        }
+
+        at += (4 * (Group.IdxX % 4) * Pitch) + (Group.IdxX / 4);
+        shared[at] = value.A;
+        shared[at + Pitch] = value.B;
+        shared[at + (2 * Pitch)] = value.C;
+        shared[at + (3 * Pitch)] = value.D;
+    }
+
+    private static void StoreB(ArrayView<float> shared, int at, Float4 value) =>
+        shared.ByFours()[((at + (Group.IdxX / 16 * Pitch)) / 4) + (Group.IdxX % 16)] = value;
+}
+
+/// <summary>
+/// y[r, n] = (or +=) sum over k of x[r, k] w[k, n] for a few rows: 512 threads, 32 columns by sixteen chains, so that a single row reads its
+/// weights once, all of them at the same time, 128 bytes a warp. x [R, K], w [K, N], y [R, N].
+/// </summary>
+internal struct NarrowProductKernel<TRows> : IGroupKernel
+    where TRows : struct, IRowSums
+{
+    public const int Columns = 32;
+    public const int Threads = Columns * Chains.Count;
+    public const int MaxRows = 8;
+    public ArrayView<float> X, W, Y;
+    public int Rows, Inputs, Outputs, Tiles, Accumulate;
+
+    public readonly void Run()
+    {
+        var shared = SharedMemory.Allocate<float>(Threads * MaxRows);
+        var sums = default(TRows);
+        var block = Grid.IdxX / Tiles;
+        var column = ((Grid.IdxX - (block * Tiles)) * Columns) + (Group.IdxX % Columns);
+        var chain = Group.IdxX / Columns;
+        var first = block * sums.Rows;
+        var (length, stride) = (Chains.Length(Inputs), Inputs / 4);
+        var start = chain * length;
+        var end = start + length < Inputs ? start + length : Inputs;
+        var x = X.ByFours();
+        var w = (start * Outputs) + (column < Outputs ? column : Outputs - 1);
+        for (var k = start; k < end; k += 4)
+        {
+            var weights = new Float4 { A = W[w], B = W[w + Outputs], C = W[w + (2 * Outputs)], D = W[w + (3 * Outputs)] };
+            sums.Step(x, (first * stride) + (k / 4), stride, ((Rows - 1) * stride) + (k / 4), weights);
+            w += 4 * Outputs;
+        }
+
+        sums.Store(shared, Group.IdxX, Threads);
+        Group.Barrier();
+
+        // The threads of chain r add up row r.
+        if (chain < sums.Rows && first + chain < Rows && column < Outputs)
+        {
+            var total = 0f;
+            for (var i = 0; i < Chains.Count; i++)
+            {
+                total += shared[(chain * Threads) + (i * Columns) + (Group.IdxX % Columns)];
+            }
+
+            var at = ((first + chain) * Outputs) + column;
+            Y[at] = Accumulate == 0 ? total : Y[at] + total;
+        }
+    }
+}
