@@ -17,7 +17,7 @@ public enum ProductKernel
     /// <summary>One thread per element: any shape, any device.</summary>
     Elements,
 
-    /// <summary>512 threads for 32 columns of up to eight rows at a time.</summary>
+    /// <summary>512 threads (or 256) for 32 columns (or 16) of up to eight rows at a time.</summary>
     Narrow,
 
     /// <summary>256 threads for a tile of 64 x 64.</summary>
@@ -25,6 +25,19 @@ public enum ProductKernel
 
     /// <summary>256 threads for a tile of 128 x 128.</summary>
     Tiles128,
+}
+
+/// <summary>What products multiply; they always sum floats.</summary>
+public enum ProductPrecision
+{
+    /// <summary>Floats.</summary>
+    Single,
+
+    /// <summary>
+    /// Operands rounded to BF16, on tensor cores where the device has them (CUDA, sm_80 and later), else one thread per element: a slightly
+    /// different model, and every decoder is exact to it.
+    /// </summary>
+    BFloat16,
 }
 
 public sealed partial class GpuBackend
@@ -35,12 +48,30 @@ public sealed partial class GpuBackend
     /// <summary>Forces a rung of the ladder; the result is the same to the bit.</summary>
     public ProductKernel Product { get; set; }
 
+    /// <summary>What products multiply, for every number of rows alike.</summary>
+    public ProductPrecision Precision { get; set; }
+
+    /// <summary>True for CUDA devices that multiply BF16 by warps (sm_80 and later).</summary>
+    public bool HasTensorCores => _scope.HasTensorCores;
+
+    /// <summary>Tensor cores as shared memory would do it: tests of the kernel on devices without.</summary>
+    internal bool EmulatesTensorCores { get; set; }
+
+    private bool ByTensorCores =>
+        Precision == ProductPrecision.BFloat16 && Product == ProductKernel.Best && (HasTensorCores || EmulatesTensorCores);
+
     /// <summary>True if the device can run a rung.</summary>
     public bool Has(ProductKernel rung) => _scope.HasGroups || rung is ProductKernel.Best or ProductKernel.Elements;
 
     private void Multiply(Tensor x, GpuPackedMatrix w, bool accumulate, Tensor y)
     {
         var fits = ByFours(x) && ByFours(w.Weight) && ByFours(y);
+        if (fits && ByTensorCores)
+        {
+            TensorTiles(x, w.Weight, innerFirst: false, accumulate, y);
+            return;
+        }
+
         switch (Choose(x.Rows, w.Outputs, fits))
         {
             case ProductKernel.Narrow when x.Rows == 1:
@@ -70,6 +101,7 @@ public sealed partial class GpuBackend
                     Inputs = w.Inputs,
                     Outputs = w.Outputs,
                     Accumulate = accumulate ? 1 : 0,
+                    Rounded = Precision == ProductPrecision.BFloat16 ? 1 : 0,
                 });
                 break;
         }
@@ -77,8 +109,15 @@ public sealed partial class GpuBackend
 
     private void MultiplyGradient(Tensor dY, Tensor x, Tensor dW)
     {
+        var fits = ByFours(dY) && ByFours(x) && ByFours(dW);
+        if (fits && ByTensorCores)
+        {
+            TensorTiles(dY, x, innerFirst: true, accumulate: true, dW);
+            return;
+        }
+
         // The sum runs over the rows, so dY [R, N] has its inner index first.
-        var kernel = Choose(dW.Rows, dW.Columns, ByFours(dY) && ByFours(x) && ByFours(dW));
+        var kernel = Choose(dW.Rows, dW.Columns, fits);
         switch (kernel)
         {
             case ProductKernel.Tiles128:
@@ -96,6 +135,7 @@ public sealed partial class GpuBackend
                     Rows = x.Rows,
                     Outputs = dY.Columns,
                     Inputs = x.Columns,
+                    Rounded = Precision == ProductPrecision.BFloat16 ? 1 : 0,
                 });
                 break;
         }
@@ -103,11 +143,16 @@ public sealed partial class GpuBackend
 
     private ProductKernel Choose(int rows, int columns, bool fits)
     {
+        if (Precision == ProductPrecision.BFloat16)
+        {
+            return ProductKernel.Elements; // the only one of these kernels that rounds its operands
+        }
+
         if (Product != ProductKernel.Best)
         {
             Guard.Require(Product == ProductKernel.Elements || (fits && Has(Product)), $"Multiply by {Product}",
                 fits ? $"a device with groups of {_scope.Accelerator.MaxNumThreadsPerGroup} threads" : "rows that are no multiple of four floats",
-                $"groups of {GpuScope.NarrowThreads} threads and rows of whole fours", "Leave the choice to ProductKernel.Best.");
+                $"groups of {GpuScope.GroupThreads} threads and rows of whole fours", "Leave the choice to ProductKernel.Best.");
             return Product;
         }
 
@@ -119,9 +164,11 @@ public sealed partial class GpuBackend
     private void Narrow<TRows>(Tensor x, GpuPackedMatrix w, bool accumulate, Tensor y)
         where TRows : struct, IRowSums
     {
-        var tiles = (w.Outputs + NarrowProductKernel<TRows>.Columns - 1) / NarrowProductKernel<TRows>.Columns;
-        var rows = default(TRows).Rows;
-        RunGroups(tiles * ((x.Rows + rows - 1) / rows), NarrowProductKernel<TRows>.Threads, new NarrowProductKernel<TRows>
+        var threads = _scope.Accelerator.MaxNumThreadsPerGroup >= NarrowProductKernel<TRows>.Threads
+            ? NarrowProductKernel<TRows>.Threads : GpuScope.GroupThreads;
+        var (rows, columns) = (default(TRows).Rows, threads / Chains.Count);
+        var tiles = (w.Outputs + columns - 1) / columns;
+        RunGroups(tiles * ((x.Rows + rows - 1) / rows), threads, new NarrowProductKernel<TRows>
         {
             X = View(x),
             W = View(w.Weight),
@@ -151,6 +198,33 @@ public sealed partial class GpuBackend
             Accumulate = accumulate ? 1 : 0,
         });
     }
+
+    private void TensorTiles(Tensor a, Tensor b, bool innerFirst, bool accumulate, Tensor c)
+    {
+        if (EmulatesTensorCores)
+        {
+            TensorTiles<EmulatedMma>(a, b, innerFirst, accumulate, c);
+        }
+        else
+        {
+            TensorTiles<PtxMma>(a, b, innerFirst, accumulate, c);
+        }
+    }
+
+    private void TensorTiles<TMma>(Tensor a, Tensor b, bool innerFirst, bool accumulate, Tensor c)
+        where TMma : struct, IMma => RunGroups(
+        TilesOf(c.Rows, c.Columns, TensorProduct.Side), TensorProduct.Threads, new TensorProductKernel<TMma>
+        {
+            A = View(a),
+            B = View(b),
+            C = View(c),
+            Rows = c.Rows,
+            Columns = c.Columns,
+            Inner = b.Rows,
+            TileColumns = (c.Columns + TensorProduct.Side - 1) / TensorProduct.Side,
+            InnerFirst = innerFirst ? 1 : 0,
+            Accumulate = accumulate ? 1 : 0,
+        });
 
     private static int TilesOf(int rows, int columns, int side) => (rows + side - 1) / side * ((columns + side - 1) / side);
 

@@ -30,6 +30,11 @@ internal static class DeviceChecks
     public static IEnumerable<DeviceCheck> Run(GpuBackend gpu, int cases, ulong seed)
     {
         yield return Repeat("products: every rung has the bits of one thread per element", Math.Max(1, cases / 20), seed, random => Rungs(gpu, random));
+        if (gpu.HasTensorCores)
+        {
+            yield return Repeat("tensor cores multiply what one thread per element does, rounded to BF16", Math.Max(1, cases / 50), seed, random => Tensors(gpu, random));
+        }
+
         yield return Repeat("a row has the same bits alone and among others", Math.Max(1, cases / 50), seed, random => Rows(gpu, random));
         yield return Repeat("loss and gradients of a whole model are the CPU's to rounding", Math.Max(1, cases / 200), seed, random => Gradients(gpu, random));
         foreach (var family in (bool[])[false, true])
@@ -81,6 +86,34 @@ internal static class DeviceChecks
         }
 
         return null;
+    }
+
+    private static string? Tensors(GpuBackend gpu, RandomStream random)
+    {
+        var (rows, inputs, outputs) = (1 + random.NextInt(300), 4 * (1 + random.NextInt(100)), 4 * (1 + random.NextInt(100)));
+        var (x, dY) = (Normal(gpu, random, rows, inputs), Normal(gpu, random, rows, outputs));
+        var packed = gpu.Pack(Normal(gpu, random, outputs, inputs), transposed: false, null);
+        (float[] Y, float[] DW, float[] Last) Of(ProductKernel kernel)
+        {
+            (gpu.Precision, gpu.Product) = (ProductPrecision.BFloat16, kernel);
+            var (y, dW, last) = (gpu.Allocate(rows, outputs), gpu.Allocate(outputs, inputs), gpu.Allocate(1, outputs));
+            gpu.MatMul(x, packed, accumulate: false, y);
+            gpu.MatMulBackwardWeight(dY, x, dW);
+            gpu.MatMul(x.Slice(rows - 1, 1), packed, accumulate: false, last);
+            (gpu.Precision, gpu.Product) = (ProductPrecision.Single, ProductKernel.Best);
+            return (Read(gpu, y), Read(gpu, dW), Read(gpu, last));
+        }
+
+        var (slow, fast) = (Of(ProductKernel.Elements), Of(ProductKernel.Best));
+        return !Near(slow.Y, fast.Y) || !Near(slow.DW, fast.DW) ? $"[{rows}, {inputs}] x [{outputs}, {inputs}] differs by more than the order of sums"
+            : !fast.Last.AsSpan().SequenceEqual(fast.Y.AsSpan()[^outputs..]) ? $"the last of {rows} rows differs from itself alone"
+            : null;
+    }
+
+    private static bool Near(float[] a, float[] b)
+    {
+        var largest = a.Max(Math.Abs);
+        return a.Zip(b).All(pair => Math.Abs(pair.First - pair.Second) <= 1e-4f * largest);
     }
 
     private static string? Rows(GpuBackend gpu, RandomStream random)

@@ -56,6 +56,15 @@ internal sealed class DeviceRows(GpuBackend gpu, Plan plan, Peers.Torch? torch)
                 }
             }
 
+            gpu.Precision = ProductPrecision.BFloat16;
+            var rounded = gpu.HasTensorCores ? gpu.Time(() => gpu.MatMul(x, packed, accumulate: false, y), Slice) : (double?)null;
+            gpu.Precision = ProductPrecision.Single;
+            if (rounded is { } seconds)
+            {
+                yield return Rate("Matrix products", $"product {n} x {n} x {n}, operands rounded to BF16, tensor cores", Unit.Gigaflops, amount, seconds,
+                    Peak, Ask($"forward_bf16 {n} {n} {n}"));
+            }
+
             yield return Rate("Matrix products", $"dW {n} x {n} x {n}", Unit.Gigaflops, amount,
                 gpu.Time(() => gpu.MatMulBackwardWeight(x, w, y), Slice), Peak, Ask($"weight_gradient {n} {n} {n}"));
         }

@@ -96,6 +96,11 @@ def forward(r, k, n):
     return no_grad(lambda: F.linear(x, w))
 
 
+def forward_bf16(r, k, n):
+    x, w = torch.randn(r, k).bfloat16(), torch.randn(n, k).bfloat16()
+    return no_grad(lambda: F.linear(x, w))
+
+
 def input_gradient(r, k, n):
     y, w = torch.randn(r, n), torch.randn(n, k)
     return no_grad(lambda: y @ w)
@@ -121,7 +126,7 @@ def no_grad(body):
     return torch.no_grad()(body)
 
 
-KINDS = {f.__name__: f for f in (forward, input_gradient, weight_gradient, attention, softmax, train)}
+KINDS = {f.__name__: f for f in (forward, forward_bf16, input_gradient, weight_gradient, attention, softmax, train)}
 bodies = {}
 
 

@@ -22,12 +22,16 @@ public sealed class DeviceTests(TinyModels tiny)
         Assert.Equal(GpuDevices.SimulatorName, plain.GetProperty("device").GetString());
         Assert.Equal(Tokens(plain), Tokens(drafted));
         Assert.Equal(12, Tokens(plain).Length);
+        Assert.Equal(
+            Tokens(CliRun.Result([.. common, "--precision", "bf16", "--decoder", "ar"])),
+            Tokens(CliRun.Result([.. common, "--precision", "bf16", "--decoder", "ptp", "--adapter", tiny.Adapter])));
         Assert.True(CliRun.Result("soak", "--cases", "3", "--device", "simulator").GetProperty("cases").GetInt32() == 3);
     }
 
     [Fact]
     public void A_missing_device_is_an_error_with_a_way_out()
     {
+        CliRun.Refuses("--weights", "generate", "--model", tiny.Base, "--prompt", "ab", "--precision", "bf16");
         CliRun.Refuses("cuda", "generate", "--model", tiny.Base, "--prompt", "ab", "--device", "tpu");
         if (GpuDevices.List().Count == 0)
         {
