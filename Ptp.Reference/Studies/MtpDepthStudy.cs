@@ -6,7 +6,6 @@
 using Ptp.Core;
 using Ptp.Core.Decoding;
 using Ptp.Core.Heads;
-using Ptp.Core.Training;
 using Ptp.Reference.Commands;
 using static System.FormattableString;
 
