@@ -11,6 +11,7 @@ using Ptp.Core.Decoding.Drafters;
 using Ptp.Core.Decoding.Verification;
 using Ptp.Core.Heads;
 using Ptp.Core.Paper;
+using Ptp.Core.Tensors;
 
 namespace Ptp.Reference.Commands;
 
@@ -41,15 +42,17 @@ public static class LawSoak
     /// <param name="cases">How many.</param>
     /// <param name="progress">Told how many are done, from any thread.</param>
     /// <param name="rule">The rule under test; null = the ratio rule.</param>
+    /// <param name="device">Where to compute, one case after the other; null = the CPU, a case per core.</param>
     /// <param name="cancellation">Stops between cases; the report counts what was done, and the ways of the dice as tokens.</param>
     public static SoakReport Run(
-        ulong seed, int cases, Action<int>? progress = null, Func<VerificationRule>? rule = null, CancellationToken cancellation = default)
+        ulong seed, int cases, Action<int>? progress = null, Func<VerificationRule>? rule = null, IBackend? device = null,
+        CancellationToken cancellation = default)
     {
         Guard.Require(cases >= 0, "Soak the laws", $"{cases} cases", "0 or more", "Give a positive count.");
-        using var backend = new CpuBackend(1);
+        using var alone = new CpuBackend(1);
         var failures = new ConcurrentBag<string>();
         var (done, ways) = (0, 0L);
-        Parallel.For(0, cases, (i, state) =>
+        Parallel.For(0, cases, new ParallelOptions { MaxDegreeOfParallelism = device is null ? -1 : 1 }, (i, state) =>
         {
             if (cancellation.IsCancellationRequested || failures.Count >= MostFailures)
             {
@@ -58,7 +61,7 @@ public static class LawSoak
             }
 
             var own = seed + (ulong)i;
-            var language = new LawEnumeration(backend, own);
+            var language = new LawEnumeration(device ?? alone, own);
             var kind = (int)(own % (ulong)s_drafters.Length);
             var error = language.Error(s_drafters[kind](language, new RandomStream(own, "law soak")), rule ?? (() => RatioRule.Instance));
             if (!(error <= Rounding))
@@ -67,7 +70,8 @@ public static class LawSoak
             }
 
             Interlocked.Add(ref ways, language.Ways);
-            progress?.Invoke(Interlocked.Increment(ref done));
+            var count = Interlocked.Increment(ref done); // counted whether or not anybody watches
+            progress?.Invoke(count);
         });
         return new SoakReport(done, ways, [.. failures.Order(StringComparer.Ordinal)]);
     }

@@ -28,9 +28,8 @@ internal static class CouplingStudy
     {
         var model = ModelChoice.Load(null, null, space.Backend);
         var shelf = new DraftShelf(space.Backend, null, isDefault: true);
-        var columns = (from name in (string[])[DraftShelf.Small, DraftShelf.Smallest]
-                       from temperature in (double[])[0.7, 1]
-                       select (Name: name, Temperature: temperature)).ToArray();
+        string[] names = [DraftShelf.Small, DraftShelf.Smallest];
+        (string Name, double Temperature)[] columns = [.. names.SelectMany(name => ((string, double)[])[(name, 0.7), (name, 1)])];
         var rows = new Dictionary<string, List<double>>();
         foreach (var (name, temperature) in columns)
         {

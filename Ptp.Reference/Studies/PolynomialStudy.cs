@@ -20,7 +20,7 @@ internal static class PolynomialStudy
     private const int Texts = 60_000;
     private const int Tested = 500;
     private const int Steps = 600;
-    private static readonly (int Width, int Tokens)[] s_models = [(48, 1), (48, 2), (48, 3), (84, 1)];
+    private static readonly (int Width, int Tokens)[] s_models = [(48, 1), (48, 2), (48, 3), (80, 1)];
 
     public static void Run(StudySpace space)
     {
