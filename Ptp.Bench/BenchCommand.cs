@@ -1,10 +1,12 @@
 // The command line of Ptp.Bench: which measurement, how long, and where the result goes.
-//   quick, full: the report;  check: the report at the smallest sizes;  kernels: BenchmarkDotNet;  calls, replay, model: single questions
+//   quick, full: the report;  check: the report at the smallest sizes;  device: checks and times of a GPU;  kernels: BenchmarkDotNet;
+//   calls, replay, model: single questions
 // Refuses: unknown words, sizes and groups, with what was expected; Debug builds, except for check, which promises no times.
 
 using System.Diagnostics;
 using System.Globalization;
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using Ptp.Core;
 using Ptp.Core.Cpu;
 using Ptp.Core.Decoding;
@@ -16,6 +18,7 @@ namespace Ptp.Bench;
 internal static class BenchCommand
 {
     private const int Done = 0;
+    private const int Failed = 1;
     private const int Refused = 2;
 
     private static string Help =>
@@ -26,6 +29,8 @@ internal static class BenchCommand
           full [GROUP...] [--output FOLDER] [--no-peers]
                                                     the same at length, written as Markdown; default benchmarks/<cpu>
           check [GROUP...] [--json] [--no-peers]    one call of everything at the smallest sizes: does it run?
+          device [gpu|cuda|opencl|simulator] [--quick] [--cases N] [--seed N] [--no-peers] [--output FILE]
+                                                    checks a GPU (same bits, same text), then times it; one page, device.md
           kernels [BenchmarkDotNet options]         ladders of kernels, losing rungs included; --filter '*' for all
           calls [SIZE]                              what a call costs against its rows
           replay SIZE [bf16] [CHANCE]               decoders on random weights with replayed guesses
@@ -51,8 +56,10 @@ internal static class BenchCommand
                 case "quick" or "full" or "check":
                     RunReport(args, output, error);
                     break;
+                case "device":
+                    return Device.DeviceReport.Run(args[1..], output, error) ? Done : Failed;
                 case "kernels":
-                    Kernels.KernelConfig.Run(args[1..]);
+                    RunKernels(args[1..]);
                     break;
                 case "calls":
                     Calls(Size(args, "4.2M"), output);
@@ -69,7 +76,7 @@ internal static class BenchCommand
 
                     break;
                 default:
-                    throw new PtpException("Measure", $"'{what}'", "quick, full, check, kernels, calls, replay or model", "See --help.");
+                    throw new PtpException("Measure", $"'{what}'", "quick, full, check, device, kernels, calls, replay or model", "See --help.");
             }
 
             return Done;
@@ -119,6 +126,10 @@ internal static class BenchCommand
         File.WriteAllText(file, page);
         output.WriteLine($"Wrote {file}.");
     }
+
+    /// <summary>By itself, because the program that is published for a GPU machine comes without BenchmarkDotNet.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void RunKernels(string[] args) => Kernels.KernelConfig.Run(args);
 
     private static void Calls(string size, TextWriter output)
     {

@@ -69,7 +69,8 @@ internal static partial class Report
     public static string FolderName() => NotPlain().Replace(
         Machine.Describe().Split(", .NET", 2)[0].Replace("(R)", "", StringComparison.Ordinal).ToLowerInvariant(), "-").Trim('-');
 
-    private static string Commit()
+    /// <summary>The commit that this was built from, as far as git tells.</summary>
+    public static string Commit()
     {
         try
         {

@@ -21,6 +21,7 @@ internal sealed record Unit(string Name, bool MoreIsBetter)
     public static readonly Unit NanosecondsPerElement = new("ns/element", false);
     public static readonly Unit Factor = new("calls of one row", false);
     public static readonly Unit Ulp = new("ulp", false);
+    public static readonly Unit Count = new("", false);
     public static readonly Unit Bytes = new("bytes", false);
 
     /// <summary>A value from seconds per call: amount per second, or seconds times amount.</summary>

@@ -64,6 +64,18 @@ internal static class DeviceMath
         return x > 0f ? log : x < 0f ? float.NaN : float.NegativeInfinity;
     }
 
+    /// <summary>The nearest BF16 (ties to even), as the float that it is.</summary>
+    public static float Round(float x) => Interop.IntAsFloat(Rounded(x) & 0xffff0000u);
+
+    /// <summary>Two BF16, the first in the lower half.</summary>
+    public static uint Pair(float low, float high) => (Rounded(low) >> 16) | (Rounded(high) & 0xffff0000u);
+
+    private static uint Rounded(float x)
+    {
+        var bits = Interop.FloatAsInt(x);
+        return !float.IsNaN(x) ? bits + 0x7fffu + ((bits >> 16) & 1u) : bits | 0x400000u; // what is not a number stays none
+    }
+
     /// <summary>Names the instruction behind <see cref="Fma"/> to both compilers.</summary>
     public static void Register(Context.Builder builder)
     {

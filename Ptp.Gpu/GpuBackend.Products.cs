@@ -27,6 +27,19 @@ public enum ProductKernel
     Tiles128,
 }
 
+/// <summary>What products multiply; they always sum floats.</summary>
+public enum ProductPrecision
+{
+    /// <summary>Floats.</summary>
+    Single,
+
+    /// <summary>
+    /// Operands rounded to BF16, on tensor cores where the device has them (CUDA, sm_80 and later), else one thread per element: a slightly
+    /// different model, and every decoder is exact to it.
+    /// </summary>
+    BFloat16,
+}
+
 public sealed partial class GpuBackend
 {
     /// <summary>Up to so many rows a call's time is that of reading its weights, and the narrow kernel reads them best.</summary>
@@ -35,9 +48,30 @@ public sealed partial class GpuBackend
     /// <summary>Forces a rung of the ladder; the result is the same to the bit.</summary>
     public ProductKernel Product { get; set; }
 
+    /// <summary>What products multiply, for every number of rows alike.</summary>
+    public ProductPrecision Precision { get; set; }
+
+    /// <summary>True for CUDA devices that multiply BF16 by warps (sm_80 and later).</summary>
+    public bool HasTensorCores => _scope.HasTensorCores;
+
+    /// <summary>Tensor cores as shared memory would do it: tests of the kernel on devices without.</summary>
+    internal bool EmulatesTensorCores { get; set; }
+
+    private bool ByTensorCores =>
+        Precision == ProductPrecision.BFloat16 && Product == ProductKernel.Best && (HasTensorCores || EmulatesTensorCores);
+
+    /// <summary>True if the device can run a rung.</summary>
+    public bool Has(ProductKernel rung) => _scope.HasGroups || rung is ProductKernel.Best or ProductKernel.Elements;
+
     private void Multiply(Tensor x, GpuPackedMatrix w, bool accumulate, Tensor y)
     {
         var fits = ByFours(x) && ByFours(w.Weight) && ByFours(y);
+        if (fits && ByTensorCores)
+        {
+            TensorTiles(x, w.Weight, innerFirst: false, accumulate, y);
+            return;
+        }
+
         switch (Choose(x.Rows, w.Outputs, fits))
         {
             case ProductKernel.Narrow when x.Rows == 1:
@@ -67,6 +101,7 @@ public sealed partial class GpuBackend
                     Inputs = w.Inputs,
                     Outputs = w.Outputs,
                     Accumulate = accumulate ? 1 : 0,
+                    Rounded = Precision == ProductPrecision.BFloat16 ? 1 : 0,
                 });
                 break;
         }
@@ -74,8 +109,15 @@ public sealed partial class GpuBackend
 
     private void MultiplyGradient(Tensor dY, Tensor x, Tensor dW)
     {
+        var fits = ByFours(dY) && ByFours(x) && ByFours(dW);
+        if (fits && ByTensorCores)
+        {
+            TensorTiles(dY, x, innerFirst: true, accumulate: true, dW);
+            return;
+        }
+
         // The sum runs over the rows, so dY [R, N] has its inner index first.
-        var kernel = Choose(dW.Rows, dW.Columns, ByFours(dY) && ByFours(x) && ByFours(dW));
+        var kernel = Choose(dW.Rows, dW.Columns, fits);
         switch (kernel)
         {
             case ProductKernel.Tiles128:
@@ -93,6 +135,7 @@ public sealed partial class GpuBackend
                     Rows = x.Rows,
                     Outputs = dY.Columns,
                     Inputs = x.Columns,
+                    Rounded = Precision == ProductPrecision.BFloat16 ? 1 : 0,
                 });
                 break;
         }
@@ -100,9 +143,14 @@ public sealed partial class GpuBackend
 
     private ProductKernel Choose(int rows, int columns, bool fits)
     {
+        if (Precision == ProductPrecision.BFloat16)
+        {
+            return ProductKernel.Elements; // the only one of these kernels that rounds its operands
+        }
+
         if (Product != ProductKernel.Best)
         {
-            Guard.Require(Product == ProductKernel.Elements || (fits && _scope.HasGroups), $"Multiply by {Product}",
+            Guard.Require(Product == ProductKernel.Elements || (fits && Has(Product)), $"Multiply by {Product}",
                 fits ? $"a device with groups of {_scope.Accelerator.MaxNumThreadsPerGroup} threads" : "rows that are no multiple of four floats",
                 $"groups of {GpuScope.NarrowThreads} threads and rows of whole fours", "Leave the choice to ProductKernel.Best.");
             return Product;
@@ -148,6 +196,33 @@ public sealed partial class GpuBackend
             Accumulate = accumulate ? 1 : 0,
         });
     }
+
+    private void TensorTiles(Tensor a, Tensor b, bool innerFirst, bool accumulate, Tensor c)
+    {
+        if (EmulatesTensorCores)
+        {
+            TensorTiles<EmulatedMma>(a, b, innerFirst, accumulate, c);
+        }
+        else
+        {
+            TensorTiles<PtxMma>(a, b, innerFirst, accumulate, c);
+        }
+    }
+
+    private void TensorTiles<TMma>(Tensor a, Tensor b, bool innerFirst, bool accumulate, Tensor c)
+        where TMma : struct, IMma => RunGroups(
+        TilesOf(c.Rows, c.Columns, TensorProduct.Side), TensorProduct.Threads, new TensorProductKernel<TMma>
+        {
+            A = View(a),
+            B = View(b),
+            C = View(c),
+            Rows = c.Rows,
+            Columns = c.Columns,
+            Inner = b.Rows,
+            TileColumns = (c.Columns + TensorProduct.Side - 1) / TensorProduct.Side,
+            InnerFirst = innerFirst ? 1 : 0,
+            Accumulate = accumulate ? 1 : 0,
+        });
 
     private static int TilesOf(int rows, int columns, int side) => (rows + side - 1) / side * ((columns + side - 1) / side);
 

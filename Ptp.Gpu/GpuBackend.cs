@@ -228,14 +228,7 @@ public sealed partial class GpuBackend : IBackend
             Length = x.Length,
             Squares = squares ? 1 : 0,
         };
-        if (_scope.HasGroups)
-        {
-            RunGroups(runs, Together.Threads, new PartialSumGroupKernel { Call = call });
-        }
-        else
-        {
-            Run(runs, call);
-        }
+        RunRows(runs, new PartialSumGroupKernel { Call = call }, call);
 
         var onHost = new float[runs];
         _scope.Download(partial, onHost);

@@ -2,6 +2,8 @@
 // A machine without drivers has none, which is an answer and not an error.
 // Not in the list: ILGPU's CPU simulator. It checks kernels and must be asked for by name.
 
+using System.Runtime.InteropServices;
+using System.Runtime.Loader;
 using ILGPU;
 using ILGPU.Runtime;
 using ILGPU.Runtime.CPU;
@@ -26,6 +28,15 @@ public enum GpuDeviceKind
 /// <summary>Finds devices.</summary>
 public static class GpuDevices
 {
+    /// <summary>Machines that only run programs have a driver's library under its number alone; ILGPU asks without.</summary>
+    private static readonly Dictionary<string, string> s_numbered = new() { ["cuda"] = "libcuda.so.1", ["OpenCL"] = "libOpenCL.so.1" };
+
+    static GpuDevices()
+    {
+        AssemblyLoadContext.GetLoadContext(typeof(Context).Assembly)!.ResolvingUnmanagedDll += (_, name) =>
+            s_numbered.TryGetValue(name, out var file) && NativeLibrary.TryLoad(file, out var library) ? library : 0;
+    }
+
     /// <summary>How the simulator is named in reports.</summary>
     public const string SimulatorName = "ILGPU CPU simulator (checks kernels, not a GPU)";
 

@@ -17,6 +17,7 @@ internal sealed class GpuScope : IDisposable
 
     private readonly Context _context;
     private readonly IntegerRing _ints;
+    private long _waits;
     private readonly MemoryBuffer1D<float, Stride1D.Dense>?[] _floats =
         new MemoryBuffer1D<float, Stride1D.Dense>?[Slots];
 
@@ -31,6 +32,9 @@ internal sealed class GpuScope : IDisposable
         HasGroups = Accelerator.MaxNumThreadsPerGroup >= NarrowThreads;
     }
 
+    /// <summary>True for CUDA devices that multiply BF16 by warps.</summary>
+    public bool HasTensorCores => Accelerator is CudaAccelerator cuda && cuda.Architecture >= CudaArchitecture.SM_80;
+
     /// <summary>Threads of the widest group that a kernel asks for.</summary>
     public const int NarrowThreads = 512;
 
@@ -44,6 +48,9 @@ internal sealed class GpuScope : IDisposable
     public KernelCache Kernels { get; }
 
     public string Name { get; }
+
+    /// <summary>How often the host has waited for the device.</summary>
+    public long Waits => _waits + _ints.Waits;
 
     /// <summary>Opens the first device of a kind; null = CUDA if present, else OpenCL, never the simulator.</summary>
     public static GpuScope Open(GpuDeviceKind? wanted, int warps = 1)
@@ -103,12 +110,14 @@ internal sealed class GpuScope : IDisposable
     {
         destination.CopyFromCPU(Stream, source);
         Stream.Synchronize();
+        _waits++;
     }
 
     public void Download(ArrayView<float> source, Span<float> destination)
     {
         source.CopyToCPU(Stream, destination);
         Stream.Synchronize();
+        _waits++;
     }
 
     public void Dispose()

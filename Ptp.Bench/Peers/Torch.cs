@@ -19,13 +19,13 @@ internal sealed class Torch : IDisposable
     public string Version { get; }
 
     /// <summary>Starts the script, or null.</summary>
-    public static Torch? Find(int threads)
+    public static Torch? Find(int threads, string device = "cpu")
     {
         var script = Path.Combine(AppContext.BaseDirectory, "Peers", "torch_peer.py");
         var python = Environment.GetEnvironmentVariable("PTP_PYTHON") ?? (File.Exists("/usr/bin/python3") ? "/usr/bin/python3" : "python3");
         try
         {
-            var start = new ProcessStartInfo(python, [script, threads.ToString(CultureInfo.InvariantCulture)])
+            var start = new ProcessStartInfo(python, [script, threads.ToString(CultureInfo.InvariantCulture), device])
             {
                 RedirectStandardInput = true,
                 RedirectStandardOutput = true,

@@ -12,6 +12,11 @@ import torch
 import torch.nn.functional as F
 
 THREADS = int(sys.argv[1])
+DEVICE = sys.argv[2] if len(sys.argv) > 2 else "cpu"
+if DEVICE == "cuda":
+    torch.set_default_device(DEVICE)  # without a GPU the first tensor fails, and there is no peer
+    torch.ones(1)
+    torch.backends.cuda.matmul.allow_tf32 = False
 SIZES = {"4.2M": (256, 4, 4), "34M": (512, 8, 8)}  # width, layers, heads; MLP of four times the width, 2,048 tokens
 CONTEXT = 512
 
@@ -91,6 +96,11 @@ def forward(r, k, n):
     return no_grad(lambda: F.linear(x, w))
 
 
+def forward_bf16(r, k, n):
+    x, w = torch.randn(r, k).bfloat16(), torch.randn(n, k).bfloat16()
+    return no_grad(lambda: F.linear(x, w))
+
+
 def input_gradient(r, k, n):
     y, w = torch.randn(r, n), torch.randn(n, k)
     return no_grad(lambda: y @ w)
@@ -116,7 +126,7 @@ def no_grad(body):
     return torch.no_grad()(body)
 
 
-KINDS = {f.__name__: f for f in (forward, input_gradient, weight_gradient, attention, softmax, train)}
+KINDS = {f.__name__: f for f in (forward, forward_bf16, input_gradient, weight_gradient, attention, softmax, train)}
 bodies = {}
 
 
@@ -126,7 +136,10 @@ def measure(what, *arguments):
     if key not in bodies:
         bodies.clear()  # one at a time: weights of the last question need not stay
         bodies[key] = KINDS[what](*(int(s) if s.isdigit() else s for s in sizes))
-    body, start = bodies[key], time.perf_counter()
+    body = bodies[key]
+    if DEVICE == "cuda":
+        return on_device(body, float(seconds))
+    start = time.perf_counter()
     body()
     elapsed = time.perf_counter() - start
     if elapsed > 5 * max(float(seconds), 0.02):
@@ -138,6 +151,21 @@ def measure(what, *arguments):
         elapsed = time.perf_counter() - start
         if elapsed >= float(seconds):
             return elapsed / calls
+
+
+def on_device(body, seconds):
+    body()
+    torch.cuda.synchronize()
+    calls = 1
+    while True:  # as GpuBackend.Time: one wait at the end of many calls
+        start = time.perf_counter()
+        for _ in range(calls):
+            body()
+        torch.cuda.synchronize()
+        elapsed = time.perf_counter() - start
+        if elapsed >= seconds:
+            return elapsed / calls
+        calls *= 2
 
 
 torch.set_num_threads(THREADS)

@@ -4,6 +4,7 @@
 
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
+using Ptp.Core.Tensors;
 using Ptp.Core.Training;
 
 namespace Ptp.Bench.Rows;
@@ -21,7 +22,7 @@ internal static class TrainingRows
             [("66k", 16)], [("4.2M", 2048), ("34M", 1024)], [("4.2M", 2048), ("34M", 2048)]);
         foreach (var (size, rows) in sizes)
         {
-            var (trainer, length) = Trainer(bench, size, rows);
+            var (trainer, length) = Trainer(bench.Backend, size, rows);
             var giga = 6e-9 * Shapes.ReadWeights(trainer.Model.Config) * rows;
             foreach (var row in Contest.Run(bench.Plan, Group, $"training step, {size}, {rows} rows", Unit.Gigaflops, giga,
                 s => Clock.Time(() => trainer.Step(), s), [bench.AskTorch($"train {size} {rows} {length}")], () => bench.Peak(), bench.Plan.LongRounds))
@@ -35,7 +36,7 @@ internal static class TrainingRows
     public static Row Allocation(Bench bench)
     {
         var (size, rows) = bench.Plan.Of(("66k", 16), ("4.2M", 512), ("4.2M", 2048));
-        var (trainer, _) = Trainer(bench, size, rows);
+        var (trainer, _) = Trainer(bench.Backend, size, rows);
         return AllocationOf($"training step, {size}, {rows} rows", () => trainer.Step(), 2);
     }
 
@@ -56,7 +57,8 @@ internal static class TrainingRows
         return new Row("Allocation", $"bytes per {name}", (GC.GetTotalAllocatedBytes(true) - before) / (double)calls, Unit.Bytes, Floor: 0);
     }
 
-    private static (LanguageModelTrainer Trainer, int Length) Trainer(Bench bench, string size, int rows)
+    /// <summary>A trainer on random texts, and how long they are.</summary>
+    public static (LanguageModelTrainer Trainer, int Length) Trainer(IBackend backend, string size, int rows)
     {
         var config = TransformerConfig.Named(size, Vocabulary);
         var length = Math.Min(rows, config.MaxContext);
@@ -66,6 +68,6 @@ internal static class TrainingRows
             Enumerable.Range(0, length - 1).Select(_ => random.NextInt(Vocabulary)).ToArray())];
         var batches = new PackedBatches([new WeightedDocuments("random", documents, 1)], 0, 1);
         return (new LanguageModelTrainer(
-            new Transformer(bench.Backend, config, 1), batches, new AdamWOptions(), new LearningRate(), rows), length);
+            new Transformer(backend, config, 1), batches, new AdamWOptions(), new LearningRate(), rows), length);
     }
 }

@@ -38,7 +38,7 @@ internal static class Chains
 internal struct MatMulKernel : IElementKernel
 {
     public ArrayView<float> X, W, Y;
-    public int Inputs, Outputs, Accumulate;
+    public int Inputs, Outputs, Accumulate, Rounded; // 1 = both operands rounded to BF16
 
     public readonly void Element(int index)
     {
@@ -50,7 +50,8 @@ internal struct MatMulKernel : IElementKernel
             var chain = 0f;
             for (var k = start; k < start + length && k < Inputs; k++)
             {
-                chain = DeviceMath.Fma(X[row * Inputs + k], W[k * Outputs + output], chain);
+                var (x, w) = (X[(row * Inputs) + k], W[(k * Outputs) + output]);
+                chain = Rounded == 0 ? DeviceMath.Fma(x, w, chain) : DeviceMath.Fma(DeviceMath.Round(x), DeviceMath.Round(w), chain);
             }
 
             sum += chain;
@@ -64,7 +65,7 @@ internal struct MatMulKernel : IElementKernel
 internal struct MatMulBackwardWeightKernel : IElementKernel
 {
     public ArrayView<float> DY, X, DW;
-    public int Rows, Outputs, Inputs;
+    public int Rows, Outputs, Inputs, Rounded;
 
     public readonly void Element(int index)
     {
@@ -76,7 +77,8 @@ internal struct MatMulBackwardWeightKernel : IElementKernel
             var chain = 0f;
             for (var row = start; row < start + length && row < Rows; row++)
             {
-                chain = DeviceMath.Fma(DY[row * Outputs + output], X[row * Inputs + input], chain);
+                var (dy, x) = (DY[(row * Outputs) + output], X[(row * Inputs) + input]);
+                chain = Rounded == 0 ? DeviceMath.Fma(dy, x, chain) : DeviceMath.Fma(DeviceMath.Round(dy), DeviceMath.Round(x), chain);
             }
 
             sum += chain;

@@ -53,6 +53,7 @@ internal static class Cli
         root.Add(common.Json);
         root.Add(common.Threads);
         root.Add(common.Device);
+        root.Add(common.Precision);
         root.Add(new DemoVerb().On(host, common));
         root.Add(new GenerateVerb().On(host, common));
         root.Add(new EvalVerb().On(host, common));

@@ -5,6 +5,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using Ptp.Core;
 using Ptp.Core.Cpu;
 using Ptp.Core.Tensors;
 using Ptp.Gpu;
@@ -29,6 +30,12 @@ internal sealed class CommonOptions
         + "checks kernels slowly. Text of a seed is the same for every decoder on one device, not from one device to another.",
         ["cpu", "gpu", "cuda", "opencl", "simulator"], "cpu"));
 
+    public Option<string?> Precision { get; } = WithRecursion(Values.Word(
+        "--precision",
+        "What products multiply on a device: f32, or bf16 = operands rounded to BF16, on tensor cores where there are (CUDA, sm_80), sums in "
+        + "F32. The text stays the same for every decoder; see --weights for the CPU.",
+        ["f32", "bf16"], "f32"));
+
     private static Option<T> WithRecursion<T>(Option<T> option)
     {
         option.Recursive = true;
@@ -52,15 +59,20 @@ internal sealed record Call(ParseResult Parsed, Output Out, CommonOptions Common
     public CpuBackend Cpu() => new(Get(Common.Threads));
 
     /// <summary>The device that was asked for.</summary>
-    /// <exception cref="Core.PtpException">There is no such device.</exception>
-    public IBackend Backend() => Get(Common.Device) switch
+    /// <exception cref="PtpException">There is no such device.</exception>
+    public IBackend Backend()
     {
-        "gpu" => new GpuBackend(),
-        "cuda" => new GpuBackend(GpuDeviceKind.Cuda),
-        "opencl" => new GpuBackend(GpuDeviceKind.OpenCL),
-        "simulator" => new GpuBackend(GpuDeviceKind.Simulator),
-        _ => Cpu(),
-    };
+        var (device, isShort) = (Get(Common.Device), Get(Common.Precision) == "bf16");
+        GpuDeviceKind? kind = device switch
+        {
+            "cuda" => GpuDeviceKind.Cuda,
+            "opencl" => GpuDeviceKind.OpenCL,
+            "simulator" => GpuDeviceKind.Simulator,
+            _ => null,
+        };
+        Guard.Require(!isShort || device != "cpu", "Choose a precision", "--precision bf16 on the CPU", "a device", "Use --weights bf16 or int8 on the CPU.");
+        return device == "cpu" ? Cpu() : new GpuBackend(kind) { Precision = isShort ? ProductPrecision.BFloat16 : ProductPrecision.Single };
+    }
 }
 
 /// <summary>A verb.</summary>

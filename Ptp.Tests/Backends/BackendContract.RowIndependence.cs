@@ -76,7 +76,7 @@ public abstract partial class BackendContract
     public void A_whole_model_gives_equal_bits_in_any_parts() => Cases.RunSeeds(CaseCount, seed =>
     {
         var random = new Random(seed);
-        var tokens = 1 + random.Next(48);
+        var tokens = 1 + random.Next(MaxTokens);
         var config = ExactnessCase.RandomConfig(new RandomStream((ulong)seed, "model")) with { Layers = 2, MaxContext = 48 };
         var ids = Ids(random, tokens, config.VocabularySize);
         float[]? expected = null;

@@ -27,6 +27,9 @@ public abstract partial class BackendContract : IDisposable
     /// <summary>Most rows of a call.</summary>
     protected virtual int MaxRows => 130;
 
+    /// <summary>Most tokens of a whole model, at most 48.</summary>
+    protected virtual int MaxTokens => 48;
+
     /// <summary>Widest row.</summary>
     protected virtual int MaxWidth => 130;
 

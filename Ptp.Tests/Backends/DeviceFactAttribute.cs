@@ -16,7 +16,7 @@ public sealed class DeviceFactAttribute : FactAttribute
     {
         if (!s_found)
         {
-            Skip = "no CUDA or OpenCL device; samples and README say how to get PoCL, a device made of CPU threads";
+            Skip = "no CUDA or OpenCL device; Ptp.Gpu/pocl.sh makes one of CPU threads";
         }
     }
 }

@@ -28,5 +28,7 @@ public sealed class GpuGroupContractTests : BackendContract
 
     protected override int MaxWidth => s_device ? 130 : 8;
 
+    protected override int MaxTokens => s_device ? 48 : 5;
+
     protected override IBackend Create() => s_device ? new GpuBackend() : GpuBackend.WithSimulatedGroups();
 }

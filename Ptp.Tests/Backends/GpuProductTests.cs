@@ -28,6 +28,56 @@ public sealed class GpuProductTests
         }
     }
 
+    [Fact]
+    public void Tensor_tiles_are_products_of_rounded_operands()
+    {
+        using var gpu = GpuBackend.WithSimulatedGroups();
+        Rounds(gpu, new Case(gpu, 1), 17, 20, 12);
+        Rounds(gpu, new Case(gpu, 2), 3, 36, 132);
+    }
+
+    [DeviceFact]
+    public void Tensor_tiles_are_products_of_rounded_operands_on_the_device()
+    {
+        using var gpu = new GpuBackend();
+        for (var seed = 0; seed < 20; seed++)
+        {
+            var c = new Case(gpu, seed);
+            Rounds(gpu, c, c.Size(150), 4 * c.Size(60), 4 * c.Size(60));
+        }
+    }
+
+    /// <summary>By one thread per element and by tiles, whose sums have another order; and a row alone has the bits of a row among others.</summary>
+    private static void Rounds(GpuBackend gpu, Case c, int rows, int inputs, int outputs)
+    {
+        var (x, dY) = (c.Tensor(rows, inputs), c.Tensor(rows, outputs));
+        var packed = gpu.Pack(c.Tensor(outputs, inputs), transposed: false, null);
+        (float[] Y, float[] DW) Of(ProductPrecision precision, bool tiles)
+        {
+            (gpu.Precision, gpu.EmulatesTensorCores) = (precision, tiles);
+            var (y, dW) = (gpu.Allocate(rows, outputs), gpu.Allocate(outputs, inputs));
+            gpu.MatMul(x, packed, accumulate: false, y);
+            gpu.MatMulBackwardWeight(dY, x, dW);
+            if (tiles)
+            {
+                var alone = gpu.Allocate(1, outputs);
+                gpu.MatMul(x.Slice(rows - 1, 1), packed, accumulate: false, alone);
+                Assert.Equal(c.Read(y)[^outputs..], c.Read(alone));
+            }
+
+            gpu.Precision = ProductPrecision.Single;
+            return (c.Read(y), c.Read(dW));
+        }
+
+        var (single, rounded, tensor) = (Of(ProductPrecision.Single, false), Of(ProductPrecision.BFloat16, false), Of(ProductPrecision.BFloat16, true));
+        foreach (var (a, b, far) in ((float[], float[], float[])[])[(rounded.Y, tensor.Y, single.Y), (rounded.DW, tensor.DW, single.DW)])
+        {
+            var largest = a.Max(Math.Abs);
+            Assert.All(a.Zip(b), pair => Assert.True(Math.Abs(pair.First - pair.Second) <= 1e-5f * largest, $"{pair}"));
+            Assert.Contains(a.Zip(far), pair => Math.Abs(pair.First - pair.Second) > 1e-4f * largest); // control: what was not rounded differs
+        }
+    }
+
     private static void Same(GpuBackend gpu, Case c, int rows, int inputs, int outputs)
     {
         var (x, w, dY) = (c.Tensor(rows, inputs), c.Tensor(outputs, inputs), c.Tensor(rows, outputs));
