@@ -33,6 +33,7 @@ internal static class IncompatibleStudy
             Invariant($"Effort {space.Effort}: {walks.Steps} steps each; {contexts} contexts; adapters of two slots on a base of {KingWalk.Config.Parameters / 1e3:0}k parameters."),
             "model", "incompatible %", "first token wrong %", "pair wrong %");
         table.Row("base, token by token", Invariant($"{100 * Plain(space, walks, contexts):0.00}"), "0.00", "0.00")
+            .Row("independent, exact marginals and Pick (computed)", Invariant($"{100 * Ideal(walks, contexts):0.00}"), "0.00", "")
             .Note("Paper (code, TinyLlama): O-PTP below 1 %, the best independent model about 60 %, token by token 0.");
         var squares = new List<(string Name, (int, int)[] Pairs)>();
         foreach (var (name, reading, embedding, start) in models)
@@ -75,6 +76,16 @@ internal static class IncompatibleStudy
         }
 
         return (bad / (double)contexts, first / (double)contexts, pair / (double)contexts);
+    }
+
+    /// <summary>The same of independent slots that know the exact laws: d0 ~ P(. | z), d1 ~ sum_a P(a | z) P(. | a), drawn apart. No training brings them lower.</summary>
+    private static double Ideal(KingWalk walks, int contexts)
+    {
+        double[][] next = [.. Enumerable.Range(0, TripLanguage.Zones).Select(zone => KingWalk.Law([zone]))];
+        double[] misfit = [.. next.Select(first => 1 - first.Select((p, a) =>
+            p * Enumerable.Range(0, TripLanguage.Zones).Where(b => KingWalk.IsStep(a, b)).Sum(b => first.Select((q, c) => q * next[c][b]).Sum())).Sum())];
+        var plain = new Autoregressive(walks.Base, TripModels.Law, InverseCdf.Instance);
+        return Enumerable.Range(0, contexts).Average(i => KingWalk.Context(plain, InverseCdf.Instance, i)[^1] is var zone && zone < TripLanguage.Zones ? misfit[zone] : 1);
     }
 
     /// <summary>The same of the base's own tokens: what it has not learned of the language.</summary>

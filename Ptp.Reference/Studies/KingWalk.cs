@@ -20,7 +20,7 @@ internal sealed class KingWalk(StudySpace space)
     private const int Walks = 20_000;
     private const int Batch = 250;
     private const int BaseSteps = 4000;
-    private const int SlotSteps = 5000;
+    private const int SlotSteps = 3000;
     private static readonly double[][] s_next = [.. Enumerable.Range(0, TripLanguage.Zones).Select(Around)];
     private Transformer? _base;
     private IReadOnlyList<Completion>? _texts;
@@ -87,7 +87,7 @@ internal sealed class KingWalk(StudySpace space)
         var ptp = space.Slots(name, Base, () => new SlotModel(
             Base, new GatedLora(space.Backend, Config, Config.HiddenSize, 1, 1), AuxiliaryEmbedding.Parse(embedding), 2, TripModels.Law,
             InverseCdf.Instance, 1, start, reading), Steps, slots => new Distillation(
-            slots, Texts(), new DistillationOptions { ContextTokens = 144, SlotRows = 256, InferredU = 1 }, new AdamWOptions { WeightDecay = 0.01 },
+            slots, Texts(), new DistillationOptions { ContextTokens = 200, SlotRows = 384, InferredU = 1 }, new AdamWOptions { WeightDecay = 0.01 },
             new LearningRate { Peak = 4e-3, WarmUp = 100, Steps = Steps, FinalFraction = 0.03 }).Step);
         ptp.PickSoftness = 0; // laws are read as the paper reads them, by the rule itself
         return ptp;
