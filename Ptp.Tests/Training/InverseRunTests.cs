@@ -5,7 +5,6 @@
 using Ptp.Core;
 using Ptp.Core.Cpu;
 using Ptp.Core.Decoding;
-using Ptp.Core.Heads;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Training;
