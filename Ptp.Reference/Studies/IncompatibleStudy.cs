@@ -30,9 +30,10 @@ internal static class IncompatibleStudy
             ("O-PTP, slots that begin alike", SlotReading.OneHot, "linear:33", SlotStart.MeanToken),
         ];
         var table = new StudyTable("Drafts whose first two tokens cannot follow each other, walks of a king",
-            Invariant($"Effort {space.Effort}: {walks.Steps} steps each; {contexts} contexts; adapters of two slots on a base of {KingWalk.Config.Parameters / 1e3:0}k parameters."),
+            Invariant($"Effort {space.Effort}: {walks.Steps} steps each; {contexts} contexts; T {KingWalk.Sampling.Temperature}; adapters of two slots on a base of {KingWalk.Config.Parameters / 1e3:0}k parameters."),
             "model", "incompatible %", "first token wrong %", "pair wrong %");
         table.Row("base, token by token", Invariant($"{100 * Plain(space, walks, contexts):0.00}"), "0.00", "0.00")
+            .Row("independent, exact marginals and Pick (computed)", Invariant($"{100 * Ideal(walks, contexts):0.00}"), "0.00", "")
             .Note("Paper (code, TinyLlama): O-PTP below 1 %, the best independent model about 60 %, token by token 0.");
         var squares = new List<(string Name, (int, int)[] Pairs)>();
         foreach (var (name, reading, embedding, start) in models)
@@ -58,8 +59,8 @@ internal static class IncompatibleStudy
     /// <summary>Shares of drafts whose pair is impossible, whose first token, or pair, is another than the base's.</summary>
     private static (double Bad, double First, double Pair) Count(StudySpace space, KingWalk walks, SlotModel ptp, int contexts)
     {
-        var plain = new Autoregressive(walks.Base, TripModels.Law, ptp.Rule);
-        var session = new ModelSession(walks.Base, TripModels.Law, ptp.Rule);
+        var plain = new Autoregressive(walks.Base, KingWalk.Sampling, ptp.Rule);
+        var session = new ModelSession(walks.Base, KingWalk.Sampling, ptp.Rule);
         var drafter = ptp.NewDrafter();
         var (bad, first, pair) = (0, 0, 0);
         for (var i = 0; i < contexts; i++)
@@ -77,10 +78,26 @@ internal static class IncompatibleStudy
         return (bad / (double)contexts, first / (double)contexts, pair / (double)contexts);
     }
 
+    /// <summary>The same of independent slots that know the exact laws: d0 ~ P(. | z), d1 ~ sum_a P(a | z) P(. | a), drawn apart. No training brings them lower.</summary>
+    private static double Ideal(KingWalk walks, int contexts)
+    {
+        double[][] next = [.. Enumerable.Range(0, TripLanguage.Zones).Select(zone => Sharper(KingWalk.Law([zone])))];
+        double[] misfit = [.. next.Select(first => 1 - first.Select((p, a) =>
+            p * Enumerable.Range(0, TripLanguage.Zones).Where(b => KingWalk.IsStep(a, b)).Sum(b => first.Select((q, c) => q * next[c][b]).Sum())).Sum())];
+        var plain = new Autoregressive(walks.Base, KingWalk.Sampling, InverseCdf.Instance);
+        return Enumerable.Range(0, contexts).Average(i => KingWalk.Context(plain, InverseCdf.Instance, i)[^1] is var zone && zone < TripLanguage.Zones ? misfit[zone] : 1);
+    }
+
+    private static double[] Sharper(double[] law)
+    {
+        double[] powers = [.. law.Select(p => Math.Pow(p, 1 / KingWalk.Sampling.Temperature))];
+        return [.. powers.Select(p => p / powers.Sum())];
+    }
+
     /// <summary>The same of the base's own tokens: what it has not learned of the language.</summary>
     private static double Plain(StudySpace space, KingWalk walks, int contexts)
     {
-        var plain = new Autoregressive(walks.Base, TripModels.Law, InverseCdf.Instance);
+        var plain = new Autoregressive(walks.Base, KingWalk.Sampling, InverseCdf.Instance);
         return Enumerable.Range(0, contexts).Count(i =>
         {
             space.Cancellation.ThrowIfCancellationRequested();
@@ -105,8 +122,8 @@ internal static class IncompatibleStudy
     /// <summary>The pair at each place of the square, row by row of u2, [Side * Side].</summary>
     private static (int, int)[] Square(KingWalk walks, SlotModel ptp, bool own)
     {
-        var plain = new Autoregressive(walks.Base, TripModels.Law, ptp.Rule);
-        var (session, drafter) = (new ModelSession(walks.Base, TripModels.Law, ptp.Rule), ptp.NewDrafter());
+        var plain = new Autoregressive(walks.Base, KingWalk.Sampling, ptp.Rule);
+        var (session, drafter) = (new ModelSession(walks.Base, KingWalk.Sampling, ptp.Rule), ptp.NewDrafter());
         var prompt = KingWalk.Context(plain, ptp.Rule, Drawn);
         return [.. from y in Enumerable.Range(0, Side) from x in Enumerable.Range(0, Side) select Of((x + 0.5f) / Side, (y + 0.5f) / Side)];
 
@@ -121,7 +138,7 @@ internal static class IncompatibleStudy
     private static string Draw(KingWalk walks, List<(string Name, (int First, int Second)[] Pairs)> squares)
     {
         const int Cell = 5, Gap = 30, Top = 60, Size = Side * Cell;
-        var prompt = KingWalk.Context(new Autoregressive(walks.Base, TripModels.Law, InverseCdf.Instance), InverseCdf.Instance, Drawn);
+        var prompt = KingWalk.Context(new Autoregressive(walks.Base, KingWalk.Sampling, InverseCdf.Instance), InverseCdf.Instance, Drawn);
         var svg = new StringBuilder();
         svg.Append(CultureInfo.InvariantCulture, $"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {Gap + squares.Count * (Size + Gap)} {Top + Size + 40}\" ")
             .Append("font-family=\"sans-serif\" font-size=\"13\" fill=\"#777777\">\n")

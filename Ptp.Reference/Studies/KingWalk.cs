@@ -20,7 +20,7 @@ internal sealed class KingWalk(StudySpace space)
     private const int Walks = 20_000;
     private const int Batch = 250;
     private const int BaseSteps = 4000;
-    private const int SlotSteps = 6000;
+    private const int SlotSteps = 3000;
     private static readonly double[][] s_next = [.. Enumerable.Range(0, TripLanguage.Zones).Select(Around)];
     private Transformer? _base;
     private IReadOnlyList<Completion>? _texts;
@@ -35,6 +35,9 @@ internal sealed class KingWalk(StudySpace space)
         KeyValueHeads = 3,
         MaxContext = 16,
     }).Validated();
+
+    /// <summary>The law of drafts: the paper's temperature, at which a base leaves next to nothing to zones that are impossible.</summary>
+    public static SamplingOptions Sampling { get; } = new() { Temperature = 0.7 };
 
     /// <summary>Steps of every adapter.</summary>
     public int Steps => space.Steps(SlotSteps);
@@ -85,7 +88,7 @@ internal sealed class KingWalk(StudySpace space)
         var name = string.Join('-', "walk", reading == SlotReading.OneHot ? "one-hot" : "categorical", embedding.Replace(':', '.'),
             start == SlotStart.LastToken ? "last-token" : "mean-token");
         var ptp = space.Slots(name, Base, () => new SlotModel(
-            Base, new GatedLora(space.Backend, Config, Config.HiddenSize, 1, 1), AuxiliaryEmbedding.Parse(embedding), 2, TripModels.Law,
+            Base, new GatedLora(space.Backend, Config, Config.HiddenSize, 1, 1), AuxiliaryEmbedding.Parse(embedding), 2, Sampling,
             InverseCdf.Instance, 1, start, reading), Steps, slots => new Distillation(
             slots, Texts(), new DistillationOptions { ContextTokens = 200, SlotRows = 384, InferredU = 1 }, new AdamWOptions { WeightDecay = 0.01 },
             new LearningRate { Peak = 4e-3, WarmUp = 100, Steps = Steps, FinalFraction = 0.03 }).Step);
@@ -111,7 +114,7 @@ internal sealed class KingWalk(StudySpace space)
     {
         if (_texts is null)
         {
-            var sampling = new BatchedSampling(Base, TripModels.Law, InverseCdf.Instance, Batch);
+            var sampling = new BatchedSampling(Base, Sampling, InverseCdf.Instance, Batch);
             _texts = [.. Enumerable.Range(0, Math.Max(1, Sized(Walks) / Batch)).SelectMany(batch =>
             {
                 SamplingJob[] jobs = [.. Enumerable.Range(batch * Batch, Batch).Select(i =>
