@@ -17,7 +17,7 @@ public enum ProductKernel
     /// <summary>One thread per element: any shape, any device.</summary>
     Elements,
 
-    /// <summary>512 threads for 32 columns of up to eight rows at a time.</summary>
+    /// <summary>512 threads (or 256) for 32 columns (or 16) of up to eight rows at a time.</summary>
     Narrow,
 
     /// <summary>256 threads for a tile of 64 x 64.</summary>
@@ -152,7 +152,7 @@ public sealed partial class GpuBackend
         {
             Guard.Require(Product == ProductKernel.Elements || (fits && Has(Product)), $"Multiply by {Product}",
                 fits ? $"a device with groups of {_scope.Accelerator.MaxNumThreadsPerGroup} threads" : "rows that are no multiple of four floats",
-                $"groups of {GpuScope.NarrowThreads} threads and rows of whole fours", "Leave the choice to ProductKernel.Best.");
+                $"groups of {GpuScope.GroupThreads} threads and rows of whole fours", "Leave the choice to ProductKernel.Best.");
             return Product;
         }
 
@@ -164,9 +164,11 @@ public sealed partial class GpuBackend
     private void Narrow<TRows>(Tensor x, GpuPackedMatrix w, bool accumulate, Tensor y)
         where TRows : struct, IRowSums
     {
-        var tiles = (w.Outputs + NarrowProductKernel<TRows>.Columns - 1) / NarrowProductKernel<TRows>.Columns;
-        var rows = default(TRows).Rows;
-        RunGroups(tiles * ((x.Rows + rows - 1) / rows), NarrowProductKernel<TRows>.Threads, new NarrowProductKernel<TRows>
+        var threads = _scope.Accelerator.MaxNumThreadsPerGroup >= NarrowProductKernel<TRows>.Threads
+            ? NarrowProductKernel<TRows>.Threads : GpuScope.GroupThreads;
+        var (rows, columns) = (default(TRows).Rows, threads / Chains.Count);
+        var tiles = (w.Outputs + columns - 1) / columns;
+        RunGroups(tiles * ((x.Rows + rows - 1) / rows), threads, new NarrowProductKernel<TRows>
         {
             X = View(x),
             W = View(w.Weight),

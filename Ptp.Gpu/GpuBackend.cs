@@ -31,7 +31,7 @@ public sealed partial class GpuBackend : IBackend
     public string Name => _scope.Name;
 
     /// <summary>The simulator with groups wide enough for every kernel: a thread of the machine for each of theirs, so a launch takes milliseconds.</summary>
-    internal static GpuBackend WithSimulatedGroups() => new(GpuScope.Open(GpuDeviceKind.Simulator, GpuScope.NarrowThreads / 2));
+    internal static GpuBackend WithSimulatedGroups() => new(GpuScope.Open(GpuDeviceKind.Simulator, GpuScope.GroupThreads / 2));
 
     /// <inheritdoc/>
     public Tensor Allocate(int rows, int columns)

@@ -29,14 +29,14 @@ internal sealed class GpuScope : IDisposable
         _ints = new IntegerRing(Accelerator);
         Name = GpuDevices.NameOf(kind, device);
         Kernels = new KernelCache(Accelerator, kind == GpuDeviceKind.Simulator ? Accelerator.WarpSize : 1 << 22);
-        HasGroups = Accelerator.MaxNumThreadsPerGroup >= NarrowThreads;
+        HasGroups = Accelerator.MaxNumThreadsPerGroup >= GroupThreads;
     }
 
     /// <summary>True for CUDA devices that multiply BF16 by warps.</summary>
     public bool HasTensorCores => Accelerator is CudaAccelerator cuda && cuda.Architecture >= CudaArchitecture.SM_80;
 
-    /// <summary>Threads of the widest group that a kernel asks for.</summary>
-    public const int NarrowThreads = 512;
+    /// <summary>Threads that a group must be able to have: 256, which AMD's and Intel's devices stop at.</summary>
+    public const int GroupThreads = 256;
 
     /// <summary>True where groups are wide enough for tiles; the small simulator computes element by element.</summary>
     public bool HasGroups { get; }

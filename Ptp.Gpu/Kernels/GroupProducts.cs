@@ -125,14 +125,13 @@ internal struct TiledProductKernel<TTile> : IGroupKernel
 }
 
 /// <summary>
-/// y[r, n] = (or +=) sum over k of x[r, k] w[k, n] for a few rows: 512 threads, 32 columns by sixteen chains, so that a single row reads its
-/// weights once, all of them at the same time, 128 bytes a warp. x [R, K], w [K, N], y [R, N].
+/// y[r, n] = (or +=) sum over k of x[r, k] w[k, n] for a few rows: 512 threads are 32 columns by sixteen chains (256, where groups are no larger,
+/// 16 columns), so that a single row reads its weights once, all of them at the same time, 128 bytes a warp. x [R, K], w [K, N], y [R, N].
 /// </summary>
 internal struct NarrowProductKernel<TRows> : IGroupKernel
     where TRows : struct, IRowSums
 {
-    public const int Columns = 32;
-    public const int Threads = Columns * Chains.Count;
+    public const int Threads = 32 * Chains.Count;
     public const int MaxRows = 8;
     public ArrayView<float> X, W, Y;
     public int Rows, Inputs, Outputs, Tiles, Accumulate;
@@ -141,9 +140,10 @@ internal struct NarrowProductKernel<TRows> : IGroupKernel
     {
         var shared = SharedMemory.Allocate<float>(Threads * MaxRows);
         var sums = default(TRows);
+        var columns = Group.DimX / Chains.Count;
         var block = Grid.IdxX / Tiles;
-        var column = ((Grid.IdxX - (block * Tiles)) * Columns) + (Group.IdxX % Columns);
-        var chain = Group.IdxX / Columns;
+        var column = ((Grid.IdxX - (block * Tiles)) * columns) + (Group.IdxX % columns);
+        var chain = Group.IdxX / columns;
         var first = block * sums.Rows;
         var (length, stride) = (Chains.Length(Inputs), Inputs / 4);
         var start = chain * length;
@@ -157,7 +157,7 @@ internal struct NarrowProductKernel<TRows> : IGroupKernel
             w += 4 * Outputs;
         }
 
-        sums.Store(shared, Group.IdxX, Threads);
+        sums.Store(shared, Group.IdxX, Group.DimX);
         Group.Barrier();
 
         // The threads of chain r add up row r.
@@ -166,7 +166,7 @@ internal struct NarrowProductKernel<TRows> : IGroupKernel
             var total = 0f;
             for (var i = 0; i < Chains.Count; i++)
             {
-                total += shared[(chain * Threads) + (i * Columns) + (Group.IdxX % Columns)];
+                total += shared[(chain * Group.DimX) + (i * columns) + (Group.IdxX % columns)];
             }
 
             var at = ((first + chain) * Outputs) + column;

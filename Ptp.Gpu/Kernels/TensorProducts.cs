@@ -201,42 +201,36 @@ internal struct TensorProductKernel<TMma> : IGroupKernel
     /// <summary>128 rows by sixteen k as pairs of k, [row, pair].</summary>
     private readonly void StoreA(ArrayView<uint> shared, int slab, int row, int k)
     {
-        for (var part = 0; part < 2; part++)
+        if (InnerFirst != 0)
         {
-            if (InnerFirst != 0)
-            {
-                var (pair, first) = (Group.IdxX / 32, 4 * (Group.IdxX % 32));
-                if (part == 0)
-                {
-                    var (x, y) = (Load(A, k + (2 * pair), row + first, Rows), Load(A, k + (2 * pair) + 1, row + first, Rows));
-                    var at = slab + (first * TensorProduct.PitchA) + pair;
-                    shared[at] = DeviceMath.Pair(x.A, y.A);
-                    shared[at + TensorProduct.PitchA] = DeviceMath.Pair(x.B, y.B);
-                    shared[at + (2 * TensorProduct.PitchA)] = DeviceMath.Pair(x.C, y.C);
-                    shared[at + (3 * TensorProduct.PitchA)] = DeviceMath.Pair(x.D, y.D);
-                }
-            }
-            else
-            {
-                var (m, inner) = ((64 * part) + (Group.IdxX / 4), 4 * (Group.IdxX % 4));
-                var x = row + m < Rows && k + inner < Inner ? A.ByFours()[(((row + m) * Inner) + k + inner) / 4] : default;
-                var at = slab + (m * TensorProduct.PitchA) + (inner / 2);
-                shared[at] = DeviceMath.Pair(x.A, x.B);
-                shared[at + 1] = DeviceMath.Pair(x.C, x.D);
-            }
+            StorePairs(A, k, row, Rows, shared, slab + (4 * (Group.IdxX % 32) * TensorProduct.PitchA) + (Group.IdxX / 32), TensorProduct.PitchA);
+            return;
+        }
+
+        k += 4 * (Group.IdxX % 4);
+        for (var m = Group.IdxX / 4; m < TensorProduct.Side; m += TensorProduct.Threads / 4)
+        {
+            var x = row + m < Rows && k < Inner ? A.ByFours()[(((row + m) * Inner) + k) / 4] : default;
+            var at = slab + (m * TensorProduct.PitchA) + (2 * (Group.IdxX % 4));
+            shared[at] = DeviceMath.Pair(x.A, x.B);
+            shared[at + 1] = DeviceMath.Pair(x.C, x.D);
         }
     }
 
     /// <summary>Sixteen k by 128 columns as pairs of k, [pair, column].</summary>
-    private readonly void StoreB(ArrayView<uint> shared, int slab, int column, int k)
+    private readonly void StoreB(ArrayView<uint> shared, int slab, int column, int k) =>
+        StorePairs(B, k, column, Columns, shared, slab + (Group.IdxX / 32 * TensorProduct.PitchB) + (4 * (Group.IdxX % 32)), 1);
+
+    /// <summary>Two k by four columns of an operand that has k first: 32 threads a pair of k.</summary>
+    private readonly void StorePairs(ArrayView<float> x, int k, int first, int width, ArrayView<uint> shared, int at, int apart)
     {
-        var (pair, first) = (Group.IdxX / 32, 4 * (Group.IdxX % 32));
-        var (x, y) = (Load(B, k + (2 * pair), column + first, Columns), Load(B, k + (2 * pair) + 1, column + first, Columns));
-        var at = slab + (pair * TensorProduct.PitchB) + first;
-        shared[at] = DeviceMath.Pair(x.A, y.A);
-        shared[at + 1] = DeviceMath.Pair(x.B, y.B);
-        shared[at + 2] = DeviceMath.Pair(x.C, y.C);
-        shared[at + 3] = DeviceMath.Pair(x.D, y.D);
+        k += 2 * (Group.IdxX / 32);
+        first += 4 * (Group.IdxX % 32);
+        var (low, high) = (Load(x, k, first, width), Load(x, k + 1, first, width));
+        shared[at] = DeviceMath.Pair(low.A, high.A);
+        shared[at + apart] = DeviceMath.Pair(low.B, high.B);
+        shared[at + (2 * apart)] = DeviceMath.Pair(low.C, high.C);
+        shared[at + (3 * apart)] = DeviceMath.Pair(low.D, high.D);
     }
 
     private readonly Float4 Load(ArrayView<float> x, int k, int first, int width) =>

@@ -1,5 +1,5 @@
 // The ladder of the device's matrix products: every rung gives the same bits as one thread per element, forward and backward,
-// whatever the shape, on simulated groups of 512 threads, and on an OpenCL or CUDA device where there is one.
+// whatever the shape, on simulated groups of 256 threads, and on an OpenCL or CUDA device where there is one.
 // Control: a sum in another order must differ. Not here: times.
 
 using Ptp.Gpu;
