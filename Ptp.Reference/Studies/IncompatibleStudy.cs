@@ -142,7 +142,7 @@ internal static class IncompatibleStudy
         var svg = new StringBuilder();
         svg.Append(CultureInfo.InvariantCulture, $"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {Gap + squares.Count * (Size + Gap)} {Top + Size + 40}\" ")
             .Append("font-family=\"sans-serif\" font-size=\"13\" fill=\"#777777\">\n")
-            .Append(CultureInfo.InvariantCulture, $"<text x=\"{Gap}\" y=\"22\" font-size=\"15\">Two tokens of a draft by (u1, u2): colour = first, shade = second, black = cannot follow</text>\n");
+            .Append(CultureInfo.InvariantCulture, $"<text x=\"{Gap}\" y=\"22\" font-size=\"15\">Two tokens by (u1, u2): colour first, shade second, black impossible</text>\n");
         for (var (s, left) = (0, Gap); s < squares.Count; s++, left += Size + Gap)
         {
             svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{left}\" y=\"{Top - 8}\">{squares[s].Name}</text>\n");
