@@ -38,6 +38,6 @@ for adapter in "ptp race:46 8 linear:2 $categorical" "one-hot inverse-cdf 64 fix
 done
 # A flow head on the independent slots, which stay as they are; it picks by the default rule, on the completions of that rule.
 finished "$run/flow" adapter.safetensors || ptp distill --model "$run/base" --corpus "$run/corpus" --completions "$run/completions-race-46" --count 16384 --max-new 128 \
-  --max-prompt 64 ${ADAPTER_SHARES:-} --pick-rule race:46 --continuation 0.7 --flow "$run/independent" --flow-tied --flow-width 768 --steps "${FLOW_STEPS:-850}" \
+  --max-prompt 64 ${ADAPTER_SHARES:-} --pick-rule race:46 --continuation 0.7 --flow "$run/independent" --flow-tied --flow-width 768 --steps "${FLOW_STEPS:-2200}" \
   "${law[@]}" --output "$run/flow"
 ptp eval --model "$run/base" --adapter "$run/ptp" --compare "$run/independent" --data "$run/corpus" "${law[@]}"
