@@ -64,8 +64,21 @@ internal static class DeviceMath
         return x > 0f ? log : x < 0f ? float.NaN : float.NegativeInfinity;
     }
 
+    /// <summary>A factor of a product in the precision that is asked for.</summary>
+    /// <param name="x">The factor.</param>
+    /// <param name="precision">A <see cref="ProductPrecision"/>, as kernels know it.</param>
+    public static float Round(float x, int precision) =>
+        precision == (int)ProductPrecision.Single ? x : precision == (int)ProductPrecision.BFloat16 ? RoundToBf16(x) : RoundToTf32(x);
+
     /// <summary>The nearest BF16 (ties to even), as the float that it is.</summary>
-    public static float Round(float x) => Interop.IntAsFloat(Rounded(x) & 0xffff0000u);
+    public static float RoundToBf16(float x) => Interop.IntAsFloat(Rounded(x) & 0xffff0000u);
+
+    /// <summary>The nearest float of ten bits behind the point (ties away from zero, as cvt.rna.tf32.f32 has it).</summary>
+    public static float RoundToTf32(float x)
+    {
+        var bits = Interop.FloatAsInt(x);
+        return Interop.IntAsFloat((!float.IsNaN(x) ? bits + 0x1000u : bits | 0x400000u) & 0xffffe000u);
+    }
 
     /// <summary>Two BF16, the first in the lower half.</summary>
     public static uint Pair(float low, float high) => (Rounded(low) >> 16) | (Rounded(high) & 0xffff0000u);

@@ -23,9 +23,12 @@ public sealed partial class GpuBackend : IBackend
     /// <summary>Opens a device.</summary>
     /// <param name="kind">Null = CUDA if there is a device for it, else OpenCL; never the simulator.</param>
     /// <exception cref="PtpException">There is no such device.</exception>
-    public GpuBackend(GpuDeviceKind? kind = null) => _scope = GpuScope.Open(kind);
+    public GpuBackend(GpuDeviceKind? kind = null)
+        : this(GpuScope.Open(kind))
+    {
+    }
 
-    private GpuBackend(GpuScope scope) => _scope = scope;
+    private GpuBackend(GpuScope scope) => (_scope, PicksOnDevice) = (scope, scope.IsCuda);
 
     /// <inheritdoc/>
     public string Name => _scope.Name;
@@ -120,16 +123,30 @@ public sealed partial class GpuBackend : IBackend
     public PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse, WeightFormat format = WeightFormat.Exact)
     {
         Guard.Require(format == WeightFormat.Exact, "Store weights on a device", $"{format}", "exact weights",
-            "Run on the CPU for weights of bytes.");
+            "Use --weights bf16, or run on the CPU for weights of bytes.");
         var (outputs, inputs) = transposed ? (weight.Columns, weight.Rows) : (weight.Rows, weight.Columns);
         var packed = reuse as GpuPackedMatrix;
-        if (packed is null || packed.Outputs != outputs || packed.Inputs != inputs || !Owns(packed.Weight))
+        packed = packed is not null && packed.Outputs == outputs && packed.Inputs == inputs && Owns(packed.Weight) ? packed : null;
+
+        // Weights in training are no BF16 from their first step on; what was packed as floats stays so, and nobody waits to ask again.
+        var half = !transposed && packed?.IsHalf != false && AreHalf(weight);
+        if (packed is null || packed.IsHalf != half)
         {
-            packed = new GpuPackedMatrix(outputs, inputs, Allocate(inputs, outputs));
+            packed = new GpuPackedMatrix(outputs, inputs, Allocate(half ? (inputs + 1) / 2 : inputs, outputs), half);
         }
 
         // Packed is [inputs, outputs]: a weight [N, K] used backwards already is.
-        if (transposed)
+        if (half)
+        {
+            Run(packed.Weight.Length, new HalvePairsKernel
+            {
+                X = View(weight),
+                Y = Words(packed.Weight),
+                Rows = weight.Rows,
+                Columns = weight.Columns,
+            });
+        }
+        else if (transposed)
         {
             Copy(weight, packed.Weight);
         }
@@ -254,6 +271,17 @@ public sealed partial class GpuBackend : IBackend
         return kept;
     }
 
+    /// <summary>True if every weight is a BF16; waits for the device.</summary>
+    private bool AreHalf(Tensor weight)
+    {
+        const int Threads = 1 << 14;
+        var found = new float[Math.Min(weight.Length, Threads)];
+        var onDevice = _scope.Floats(0, found.Length);
+        Run(found.Length, new FindLongKernel { X = View(weight), Found = onDevice, Length = weight.Length, Stride = found.Length });
+        _scope.Download(onDevice, found);
+        return !found.AsSpan().Contains(1f);
+    }
+
     private void Run<T>(int count, T kernel)
         where T : struct, IElementKernel => _scope.Kernels.Run(_scope.Stream, count, kernel);
 
@@ -265,6 +293,8 @@ public sealed partial class GpuBackend : IBackend
             "a tensor that this backend allocated", "Allocate one here and copy the floats with Upload.");
         return ((GpuStorage)tensor.Storage).View(tensor.Offset, tensor.Length);
     }
+
+    private ArrayView<uint> Words(Tensor tensor) => View(tensor).Cast<uint>();
 
     private static void Ids(ReadOnlySpan<int> ids, Tensor table)
     {

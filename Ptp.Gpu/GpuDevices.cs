@@ -59,6 +59,15 @@ public static class GpuDevices
         return names;
     }
 
+    /// <summary>What a kind is called on command lines; gpu = CUDA if it is there, else OpenCL.</summary>
+    public static readonly IReadOnlyDictionary<string, GpuDeviceKind?> Words = new Dictionary<string, GpuDeviceKind?>
+    {
+        ["gpu"] = null,
+        ["cuda"] = GpuDeviceKind.Cuda,
+        ["opencl"] = GpuDeviceKind.OpenCL,
+        ["simulator"] = GpuDeviceKind.Simulator,
+    };
+
     internal static string NameOf(GpuDeviceKind kind, Device device) => kind switch
     {
         GpuDeviceKind.Cuda => $"CUDA, {device.Name}",

@@ -32,11 +32,19 @@ internal sealed class GpuScope : IDisposable
         HasGroups = Accelerator.MaxNumThreadsPerGroup >= GroupThreads;
     }
 
-    /// <summary>True for CUDA devices that multiply BF16 by warps.</summary>
+    /// <summary>True for CUDA devices that multiply BF16 and TF32 by warps.</summary>
     public bool HasTensorCores => Accelerator is CudaAccelerator cuda && cuda.Architecture >= CudaArchitecture.SM_80;
 
     /// <summary>Threads that a group must be able to have: 256, which AMD's and Intel's devices stop at.</summary>
     public const int GroupThreads = 256;
+
+    /// <summary>Threads that every group can have.</summary>
+    public const int LeastThreads = 2;
+
+    public bool IsCuda => Accelerator is CudaAccelerator;
+
+    /// <summary>True where kernels may use doubles.</summary>
+    public bool HasDoubles => Accelerator is not CLAccelerator { Capabilities.Float64: false };
 
     /// <summary>True where groups are wide enough for tiles; the small simulator computes element by element.</summary>
     public bool HasGroups { get; }

@@ -24,12 +24,15 @@ public sealed class GpuStorage : TensorStorage
     internal ArrayView<float> View(long offset, long length) => _buffer.View.BaseView.SubView(offset, length);
 }
 
-/// <summary>A weight as [inputs, outputs]: neighbouring threads, one per output, read neighbouring floats.</summary>
-internal sealed class GpuPackedMatrix(int outputs, int inputs, Tensor weight) : PackedMatrix
+/// <summary>A weight as [inputs, outputs]: neighbouring threads, one per output, read neighbouring floats, or words of <see cref="Kernels.HalfWeights"/>.</summary>
+internal sealed class GpuPackedMatrix(int outputs, int inputs, Tensor weight, bool isHalf) : PackedMatrix
 {
     public override int Outputs => outputs;
 
     public override int Inputs => inputs;
 
+    /// <summary>Floats [inputs, outputs], or the memory of words [ceil(inputs / 2), outputs].</summary>
     public Tensor Weight => weight;
+
+    public bool IsHalf => isHalf;
 }

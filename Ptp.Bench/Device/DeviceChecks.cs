@@ -4,6 +4,8 @@
 
 using Ptp.Core.Autograd;
 using Ptp.Core.Cpu;
+using Ptp.Core.Decoding;
+using Ptp.Core.Formats;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Tensors;
@@ -29,10 +31,19 @@ internal static class DeviceChecks
     /// <param name="seed">Of the first case.</param>
     public static IEnumerable<DeviceCheck> Run(GpuBackend gpu, int cases, ulong seed)
     {
-        yield return Repeat("products: every rung has the bits of one thread per element", Math.Max(1, cases / 20), seed, random => Rungs(gpu, random));
+        yield return Repeat("products: every rung and storage of weights has the bits of one thread per element", Math.Max(1, cases / 20), seed, random => Rungs(gpu, random));
         if (gpu.HasTensorCores)
         {
-            yield return Repeat("tensor cores multiply what one thread per element does, rounded to BF16", Math.Max(1, cases / 50), seed, random => Tensors(gpu, random));
+            foreach (var precision in (ProductPrecision[])[ProductPrecision.Tf32, ProductPrecision.BFloat16])
+            {
+                yield return Repeat($"tensor cores multiply what one thread per element does, rounded to {precision}", Math.Max(1, cases / 50), seed,
+                    random => Tensors(gpu, precision, random));
+            }
+        }
+
+        if (gpu.PicksOnDevice)
+        {
+            yield return Repeat("tokens chosen on the device are the host's", Math.Max(1, cases / 20), seed, random => Picks(gpu, random));
         }
 
         yield return Repeat("a row has the same bits alone and among others", Math.Max(1, cases / 50), seed, random => Rows(gpu, random));
@@ -62,16 +73,27 @@ internal static class DeviceChecks
     private static string? Rungs(GpuBackend gpu, RandomStream random)
     {
         var (rows, inputs, outputs) = (1 + random.NextInt(40), 4 * (1 + random.NextInt(60)), 4 * (1 + random.NextInt(60)));
-        var (x, w, dY) = (Normal(gpu, random, rows, inputs), Normal(gpu, random, outputs, inputs), Normal(gpu, random, rows, outputs));
-        var packed = gpu.Pack(w, transposed: false, null);
+        var (x, w, dY) = (Normal(gpu, random, rows, inputs), Normal(gpu, random, inputs, outputs), Normal(gpu, random, rows, outputs));
+
+        // The same weights as they stand, which keeps floats, and turned round, which stores BF16 where all of them are.
+        var numbers = Read(gpu, w);
+        if (random.NextInt(2) == 0)
+        {
+            NumberFormats.RoundToBFloat16(numbers);
+            gpu.Upload(numbers, w);
+        }
+
+        var turned = gpu.Allocate(outputs, inputs);
+        gpu.Upload([.. Enumerable.Range(0, numbers.Length).Select(i => numbers[(i % inputs * outputs) + (i / inputs)])], turned);
+        PackedMatrix[] packed = [gpu.Pack(w, transposed: true, null), gpu.Pack(turned, transposed: false, null)];
         float[]? first = null;
         try
         {
-            foreach (var rung in Enum.GetValues<ProductKernel>().Where(gpu.Has))
+            foreach (var (rung, weights) in Enum.GetValues<ProductKernel>().Where(gpu.Has).SelectMany(rung => packed.Select(weights => (rung, weights))))
             {
                 gpu.Product = rung;
                 var (y, dW) = (gpu.Allocate(rows, outputs), gpu.Allocate(outputs, inputs));
-                gpu.MatMul(x, packed, accumulate: false, y);
+                gpu.MatMul(x, weights, accumulate: false, y);
                 gpu.MatMulBackwardWeight(dY, x, dW);
                 float[] both = [.. Read(gpu, y), .. Read(gpu, dW)];
                 if (!both.AsSpan().SequenceEqual(first ??= both))
@@ -88,14 +110,14 @@ internal static class DeviceChecks
         return null;
     }
 
-    private static string? Tensors(GpuBackend gpu, RandomStream random)
+    private static string? Tensors(GpuBackend gpu, ProductPrecision precision, RandomStream random)
     {
         var (rows, inputs, outputs) = (1 + random.NextInt(300), 4 * (1 + random.NextInt(100)), 4 * (1 + random.NextInt(100)));
         var (x, dY) = (Normal(gpu, random, rows, inputs), Normal(gpu, random, rows, outputs));
         var packed = gpu.Pack(Normal(gpu, random, outputs, inputs), transposed: false, null);
         (float[] Y, float[] DW, float[] Last) Of(ProductKernel kernel)
         {
-            (gpu.Precision, gpu.Product) = (ProductPrecision.BFloat16, kernel);
+            (gpu.Precision, gpu.Product) = (precision, kernel);
             var (y, dW, last) = (gpu.Allocate(rows, outputs), gpu.Allocate(outputs, inputs), gpu.Allocate(1, outputs));
             gpu.MatMul(x, packed, accumulate: false, y);
             gpu.MatMulBackwardWeight(dY, x, dW);
@@ -108,6 +130,35 @@ internal static class DeviceChecks
         return !Near(slow.Y, fast.Y) || !Near(slow.DW, fast.DW) ? $"[{rows}, {inputs}] x [{outputs}, {inputs}] differs by more than the order of sums"
             : !fast.Last.AsSpan().SequenceEqual(fast.Y.AsSpan()[^outputs..]) ? $"the last of {rows} rows differs from itself alone"
             : null;
+    }
+
+    private static string? Picks(GpuBackend gpu, RandomStream random)
+    {
+        var (rows, vocabulary) = (1 + random.NextInt(16), 2 + random.NextInt(5000));
+        var law = new LogitsTransform(new SamplingOptions
+        {
+            Temperature = 0.1 + (0.5 * random.NextDouble()),
+            TopK = random.NextInt(2) == 0 ? 0 : 1 + random.NextInt(60),
+            TopP = random.NextInt(2) == 0 ? 1 : 0.5 + (0.49 * random.NextDouble()),
+        }, vocabulary);
+        var logits = Normal(gpu, random, rows, vocabulary);
+        var (numbers, probabilities, tokens) = (Read(gpu, logits), new float[vocabulary], new int[rows]);
+        float[] u = [.. Enumerable.Range(0, rows).Select(_ => random.NextInt(1 << 24) / (float)(1 << 24))];
+        if (!gpu.TryPick(logits, law, u, tokens) || tokens.All(token => token < 0))
+        {
+            return $"none of {rows} rows of {vocabulary} was decided";
+        }
+
+        for (var row = 0; row < rows; row++)
+        {
+            law.ToLaw(numbers.AsSpan(row * vocabulary, vocabulary), probabilities);
+            if (tokens[row] >= 0 && tokens[row] != Pick.Token(u[row], probabilities))
+            {
+                return $"row {row} of {rows}, {vocabulary} tokens, {law.Options}";
+            }
+        }
+
+        return null;
     }
 
     private static bool Near(float[] a, float[] b)

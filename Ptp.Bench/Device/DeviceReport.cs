@@ -13,8 +13,6 @@ namespace Ptp.Bench.Device;
 /// <summary>The device report.</summary>
 internal static class DeviceReport
 {
-    private static readonly string[] s_kinds = ["gpu", "cuda", "opencl", "simulator"];
-
     /// <summary>Runs it; false if a check failed.</summary>
     public static bool Run(string[] args, TextWriter output, TextWriter error)
     {
@@ -25,15 +23,9 @@ internal static class DeviceReport
         var cases = (int)Number(words, "--cases", plan.Of(1, 2_000, 100_000));
         var seed = (ulong)Number(words, "--seed", 1);
         var kind = words.Count == 0 ? "gpu" : words[0];
-        Guard.Require(words.Count <= 1 && s_kinds.Contains(kind), "Measure a device", $"'{string.Join(' ', words)}'",
-            $"one of {string.Join(", ", s_kinds)}, --quick, --cases N, --seed N, --no-peers, --output FILE", "Name one device, or none for the first there is.");
-        using var gpu = kind switch
-        {
-            "cuda" => new GpuBackend(GpuDeviceKind.Cuda),
-            "opencl" => new GpuBackend(GpuDeviceKind.OpenCL),
-            "simulator" => new GpuBackend(GpuDeviceKind.Simulator),
-            _ => new GpuBackend(),
-        };
+        Guard.Require(words.Count <= 1 && GpuDevices.Words.ContainsKey(kind), "Measure a device", $"'{string.Join(' ', words)}'",
+            $"one of {string.Join(", ", GpuDevices.Words.Keys)}, --quick, --cases N, --seed N, --no-peers, --output FILE", "Name one device, or none for the first there is.");
+        using var gpu = new GpuBackend(GpuDevices.Words[kind]);
         var clock = Stopwatch.StartNew();
         void Watch(string text) => error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{clock.Elapsed.TotalSeconds,6:F1} s  {text}"));
         Watch(gpu.Name);

@@ -56,13 +56,14 @@ internal sealed class DeviceRows(GpuBackend gpu, Plan plan, Peers.Torch? torch)
                 }
             }
 
-            gpu.Precision = ProductPrecision.BFloat16;
-            var rounded = gpu.HasTensorCores ? gpu.Time(() => gpu.MatMul(x, packed, accumulate: false, y), Slice) : (double?)null;
-            gpu.Precision = ProductPrecision.Single;
-            if (rounded is { } seconds)
+            foreach (var (precision, theirRow) in gpu.HasTensorCores
+                ? ((ProductPrecision, string)[])[(ProductPrecision.Tf32, "forward_tf32"), (ProductPrecision.BFloat16, "forward_bf16")] : [])
             {
-                yield return Rate("Matrix products", $"product {n} x {n} x {n}, operands rounded to BF16, tensor cores", Unit.Gigaflops, amount, seconds,
-                    Peak, Ask($"forward_bf16 {n} {n} {n}"));
+                gpu.Precision = precision;
+                var seconds = gpu.Time(() => gpu.MatMul(x, packed, accumulate: false, y), Slice);
+                gpu.Precision = ProductPrecision.Single;
+                yield return Rate("Matrix products", $"product {n} x {n} x {n}, operands rounded to {precision}, tensor cores", Unit.Gigaflops, amount, seconds,
+                    Peak, Ask($"{theirRow} {n} {n} {n}"));
             }
 
             yield return Rate("Matrix products", $"dW {n} x {n} x {n}", Unit.Gigaflops, amount,
@@ -73,17 +74,22 @@ internal sealed class DeviceRows(GpuBackend gpu, Plan plan, Peers.Torch? torch)
     private IEnumerable<Row> FewRows()
     {
         var (k, n) = plan.Of((64, 96), (4096, 8192), (4096, 8192));
-        var packed = gpu.Pack(Random(n, k), transposed: false, null);
-        foreach (var rows in plan.Of<int[]>([1, 3], [1, 2, 4, 8, 16, 32, 64], [1, 2, 4, 8, 16, 32, 64, 128]))
+        var weights = Random(n, k);
+        var full = gpu.Pack(weights, transposed: false, null);
+        gpu.Fill(1f, weights); // BF16, so they are stored as such
+        foreach (var (packed, each, stored) in ((PackedMatrix, double, string)[])[(full, 4e-9, "F32"), (gpu.Pack(weights, transposed: false, null), 2e-9, "BF16")])
         {
-            var (x, y) = (Random(rows, k), Random(rows, n));
-            var bytes = 4e-9 * (((double)n * k) + (rows * (k + n)));
-            var theirs = Ask($"forward {rows} {k} {n}");
-            foreach (var rung in (ProductKernel[])[ProductKernel.Narrow, ProductKernel.Tiles64])
+            foreach (var rows in plan.Of<int[]>([1, 3], [1, 2, 4, 8, 16, 32, 64], [1, 2, 4, 8, 16, 32, 64, 128]))
             {
-                yield return Rate("Few rows", $"{rows} rows, weights of {4e-6 * n * k:F0} MB, {rung}", Unit.Gigabytes, bytes,
-                    Forced(rung, () => gpu.MatMul(x, packed, accumulate: false, y)),
-                    Math.Min(Bandwidth, Peak * bytes / (2e-9 * rows * n * k)), theirs);
+                var (x, y) = (Random(rows, k), Random(rows, n));
+                var bytes = (each * n * k) + (4e-9 * rows * (k + n));
+                var theirs = Ask($"{(packed == full ? "forward" : "forward_bf16")} {rows} {k} {n}");
+                foreach (var rung in (ProductKernel[])[ProductKernel.Narrow, ProductKernel.Tiles64])
+                {
+                    yield return Rate("Few rows", $"{rows} rows, {stored} weights of {1e3 * each * n * k:F0} MB, {rung}", Unit.Gigabytes, bytes,
+                        Forced(rung, () => gpu.MatMul(x, packed, accumulate: false, y)),
+                        Math.Min(Bandwidth, Peak * bytes / (2e-9 * rows * n * k)), theirs);
+                }
             }
         }
     }

@@ -101,6 +101,17 @@ def forward_bf16(r, k, n):
     return no_grad(lambda: F.linear(x, w))
 
 
+def forward_tf32(r, k, n):
+    x, w = torch.randn(r, k), torch.randn(n, k)
+
+    def multiply():
+        torch.backends.cuda.matmul.allow_tf32 = True
+        F.linear(x, w)
+        torch.backends.cuda.matmul.allow_tf32 = False
+
+    return no_grad(multiply)
+
+
 def input_gradient(r, k, n):
     y, w = torch.randn(r, n), torch.randn(n, k)
     return no_grad(lambda: y @ w)
@@ -126,7 +137,7 @@ def no_grad(body):
     return torch.no_grad()(body)
 
 
-KINDS = {f.__name__: f for f in (forward, forward_bf16, input_gradient, weight_gradient, attention, softmax, train)}
+KINDS = {f.__name__: f for f in (forward, forward_bf16, forward_tf32, input_gradient, weight_gradient, attention, softmax, train)}
 bodies = {}
 
 

@@ -66,8 +66,8 @@ internal static unsafe class ByteKernels
             s0 = s1 = s2 = s3 = s4 = s5 = t0 = t1 = t2 = t3 = t4 = t5 = Vector512<int>.Zero;
             for (var pair = 0; pair < Pairs; pair++, b += 2 * Panel, a += TRows.Count)
             {
-                Sse.Prefetch1(b + FullWeights.Far / 2);
-                Sse.Prefetch0(b + FullWeights.Near / 2);
+                Sse.Prefetch1(b + FarWeights<FullWeights>.Far);
+                Sse.Prefetch0(b + FullWeights.Near / 4);
                 var x = Avx512BW.ConvertToVector512Int16(Vector256.Load((sbyte*)b));
                 var y = Avx512BW.ConvertToVector512Int16(Vector256.Load((sbyte*)b + Panel));
                 Step(a[0], x, y, ref s0, ref t0);

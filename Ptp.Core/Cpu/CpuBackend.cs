@@ -11,6 +11,7 @@ namespace Ptp.Core.Cpu;
 /// <summary>IBackend on CPU vectors and threads.</summary>
 public sealed unsafe partial class CpuBackend : IBackend
 {
+    private long _read; // bytes of weights that products have read
     private readonly CpuPool _pool;
     private readonly Lock _scratchGate = new();
     private PanelMemory? _panels;
@@ -114,6 +115,7 @@ public sealed unsafe partial class CpuBackend : IBackend
         Shape(x, y.Rows, w.Inputs);
         Shape(y, x.Rows, w.Outputs);
         var panels = w.Panels(x.Rows, _pool, out var form);
+        var isFar = w.IsFar(Interlocked.Add(ref _read, panels.Bytes));
         if (form == PanelForm.Bytes)
         {
             Cpu.MatMul.MultiplyBytes(x.Pointer, x.Rows, w.Inputs, panels.Start, w.Outputs, y.Pointer, accumulate, _pool);
@@ -121,7 +123,7 @@ public sealed unsafe partial class CpuBackend : IBackend
         else
         {
             Cpu.MatMul.Multiply(
-                x.Pointer, w.Inputs, 1, x.Rows, w.Inputs, panels.Start, w.Outputs, y.Pointer, accumulate, _pool, form == PanelForm.Half);
+                x.Pointer, w.Inputs, 1, x.Rows, w.Inputs, panels.Start, w.Outputs, y.Pointer, accumulate, _pool, form == PanelForm.Half, isFar);
         }
 
         GC.KeepAlive(weight); // its memory is not the collector's

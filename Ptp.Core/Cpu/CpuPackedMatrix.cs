@@ -23,11 +23,14 @@ internal enum PanelForm
 /// <summary>The CPU's packed weight.</summary>
 internal sealed unsafe class CpuPackedMatrix(int outputs, int inputs, bool transposed, WeightFormat format) : PackedMatrix
 {
+    private const long LastCache = 100_000_000; // bytes read since a weight was, beyond which no cache has it; no bit depends on it
     private readonly Lock _gate = new();
     private readonly PanelMemory?[] _panels = new PanelMemory?[3];
     private readonly bool[] _fresh = new bool[3];
     private Tensor? _weight;
     private bool _isHalf;
+    private long _lastRead;
+    private int _farCalls;
 
     public override int Outputs => outputs;
 
@@ -67,6 +70,15 @@ internal sealed unsafe class CpuPackedMatrix(int outputs, int inputs, bool trans
         }
 
         return _panels[i]!;
+    }
+
+    /// <summary>True if, three calls in a row, so much else was read since the last one that no cache had this weight any more.</summary>
+    /// <remarks>In a row, because a single pause is no habit, and kernels for weights far away are compiled when first used.</remarks>
+    /// <param name="read">Bytes of weights that the backend has read so far, this call's among them.</param>
+    public bool IsFar(long read)
+    {
+        _farCalls = read - Interlocked.Exchange(ref _lastRead, read) > LastCache ? _farCalls + 1 : 0;
+        return _farCalls >= 3;
     }
 
     private void Make(PanelForm form, CpuPool pool)

@@ -10,6 +10,11 @@ namespace Ptp.Core.Cpu;
 
 internal static unsafe partial class MatMul
 {
+    private const int RowChunk = 128; // rows of a right side that a task packs
+    private const int PanelGroup = 4; // into so many panels
+    private const int ColumnsAhead = 16;
+    private const int TransposeBlock = 64; // columns at a time: source and target stay in the first cache
+
     /// <summary>Bytes that the panels of a [columns, inner] right side take.</summary>
     public static long PanelBytes(PanelForm form, int columns, int inner) => (columns + Panel - 1) / Panel * (form switch
     {
@@ -43,7 +48,8 @@ internal static unsafe partial class MatMul
     public static void PackRows(float* m, int inner, int columns, float* panels, CpuPool pool)
     {
         var job = new PackJob { Source = m, Columns = columns, Inner = inner, Panels = panels };
-        pool.Run((columns + Panel - 1) / Panel, &PackRowsPanel, &job);
+        var groups = (columns + PanelGroup * Panel - 1) / (PanelGroup * Panel);
+        pool.Run(groups * ((inner + RowChunk - 1) / RowChunk), &PackRowsTask, &job);
     }
 
     private static void PackPanel(void* context, int panel)
@@ -76,73 +82,97 @@ internal static unsafe partial class MatMul
         Transpose(job->Source + (nint)panel * Panel * k, k, columns, k, to, Panel);
     }
 
+    /// <summary>A group of panels over a chunk of rows, so that a row's page is found once and not once per panel.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void PackRowsPanel(void* context, int panel)
+    private static void PackRowsTask(void* context, int task)
     {
         var job = (PackJob*)context;
-        var to = job->Panels + (nint)panel * job->Inner * Panel;
-        var from = job->Source + panel * Panel;
-        var columns = Math.Min(Panel, job->Columns - panel * Panel);
-        for (var i = 0; i < job->Inner; i++, to += Panel, from += job->Columns)
+        var chunks = (job->Inner + RowChunk - 1) / RowChunk;
+        var start = task % chunks * RowChunk;
+        var end = Math.Min(job->Inner, start + RowChunk);
+        var first = task / chunks * PanelGroup;
+        var last = Math.Min((job->Columns + Panel - 1) / Panel, first + PanelGroup);
+        for (var i = start; i < end; i++)
         {
-            if (columns == Panel)
+            for (var panel = first; panel < last; panel++)
             {
-                Vector256.Load(from).Store(to);
-                Vector256.Load(from + 8).Store(to + 8);
-                Vector256.Load(from + 16).Store(to + 16);
-                Vector256.Load(from + 24).Store(to + 24);
-                continue;
-            }
+                var from = job->Source + (nint)i * job->Columns + panel * Panel;
+                var to = job->Panels + ((nint)panel * job->Inner + i) * Panel;
+                var columns = Math.Min(Panel, job->Columns - panel * Panel);
+                if (columns == Panel)
+                {
+                    Vector512.Load(from).Store(to);
+                    Vector512.Load(from + 16).Store(to + 16);
+                    continue;
+                }
 
-            var target = new Span<float>(to, Panel);
-            new Span<float>(from, columns).CopyTo(target);
-            target[columns..].Clear();
+                var target = new Span<float>(to, Panel);
+                new Span<float>(from, columns).CopyTo(target);
+                target[columns..].Clear();
+            }
         }
     }
 
     /// <summary>
-    /// The whole left side in strips, once for all tasks: [rows / 96][K / 512][rows of the block / 12][k][12]. Tasks that packed for
-    /// themselves spent up to a quarter of the time of 64 to 128 rows on it.
+    /// The whole left side in strips, once for all tasks: [rows / 12][k][12]. Where several tasks share rows, packing for themselves
+    /// took up to a quarter of their time.
     /// </summary>
     private static void PackLeft(Job* job, CpuPool pool)
     {
-        if (job->Rows == 1 && job->InnerStride == 1 && Width == VectorWidth.V512)
-        {
-            return;
-        }
-
         job->Packed = Scratch.Third(job->Rows * job->Inner);
-        var strips = (job->Rows + MaxRows - 1) / MaxRows;
-        if (strips == 1)
+        if (job->StripCount == 1)
         {
             PackStrip(job, 0);
         }
         else
         {
-            pool.Run(strips, &PackStrip, job);
+            pool.Run(job->StripCount, &PackStrip, job);
         }
     }
 
-    /// <summary>Up to twelve rows, all of K.</summary>
     private static void PackStrip(void* context, int strip)
     {
         var job = (Job*)context;
         var row = strip * MaxRows;
-        var rowStart = row / RowBlock * RowBlock;
-        var rows = Math.Min(RowBlock, job->Rows - rowStart);
-        var height = Math.Min(MaxRows, job->Rows - row);
-        for (var inner = 0; inner < job->Inner; inner += InnerBlock)
+        PackStrips(job, row, Math.Min(MaxRows, job->Rows - row), 0, job->Inner, job->Packed + (nint)row * job->Inner, job->Inner);
+    }
+
+    /// <summary>Some rows over some of K to [rows / 12][k][12], strips <paramref name="stripDepth"/> apart.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void PackStrips(Job* job, int rowStart, int rows, int inner, int depth, float* to, int stripDepth)
+    {
+        var source = job->A + rowStart * job->RowStride + inner * job->InnerStride;
+        if (job->InnerStride == 1)
         {
-            var depth = Math.Min(InnerBlock, job->Inner - inner);
-            var to = job->Packed + (nint)rowStart * job->Inner + (nint)inner * rows + (nint)(row - rowStart) * depth;
-            var source = job->A + row * job->RowStride + inner * job->InnerStride;
-            if (job->InnerStride == 1)
+            for (var row = 0; row < rows; row += MaxRows)
             {
-                PackRowsOfStrip(source, job->RowStride, height, depth, to);
+                var strip = to + (nint)row * stripDepth;
+                PackRowsOfStrip(source + row * job->RowStride, job->RowStride, Math.Min(MaxRows, rows - row), depth, strip);
             }
-            else
+
+            return;
+        }
+
+        // A transposed left side has contiguous columns, and each k lies on a page of its own: all strips take from it at once.
+        var whole = job->RowStride == 1 ? rows / MaxRows * MaxRows : 0;
+        for (var k = 0; k < depth; k++, source += job->InnerStride)
+        {
+            for (var row = 0; Sse.IsSupported && row < whole; row += 16)
             {
-                PackColumnsOfStrip(source, job->RowStride, job->InnerStride, height, depth, to);
+                Sse.Prefetch0(source + row + ColumnsAhead * job->InnerStride); // a step of this size no hardware foresees
+            }
+
+            for (var row = 0; row < whole; row += MaxRows)
+            {
+                var strip = to + (nint)row * stripDepth + k * MaxRows;
+                Vector256.Load(source + row).Store(strip);
+                Vector128.Load(source + row + 8).Store(strip + 8);
+            }
+
+            for (var row = whole; row < rows; row++)
+            {
+                var first = row / MaxRows * MaxRows;
+                to[(nint)first * stripDepth + k * Math.Min(MaxRows, rows - first) + row - first] = source[row * job->RowStride];
             }
         }
     }
@@ -151,9 +181,18 @@ internal static unsafe partial class MatMul
     internal static void PackRowsOfStrip(float* a, nint rowStride, int height, int depth, float* strip) =>
         Transpose(a, rowStride, height, depth, strip, height);
 
-    /// <summary>to[k * stride + row] = a[row][k]: 4 x 4 blocks are transposed in registers, the rest goes one by one.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    /// <summary>to[k * stride + row] = a[row][k], some columns at a time.</summary>
     internal static void Transpose(float* a, nint rowStride, int height, int depth, float* to, int stride)
+    {
+        for (var k = 0; k < depth; k += TransposeBlock)
+        {
+            TransposeColumns(a + k, rowStride, height, Math.Min(TransposeBlock, depth - k), to + (nint)k * stride, stride);
+        }
+    }
+
+    /// <summary>4 x 4 blocks are transposed in registers, the rest goes one by one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void TransposeColumns(float* a, nint rowStride, int height, int depth, float* to, int stride)
     {
         var blocked = Sse.IsSupported ? height / 4 * 4 : 0;
         var whole = depth / 4 * 4;
@@ -183,29 +222,6 @@ internal static unsafe partial class MatMul
             for (var k = row < blocked ? whole : 0; k < depth; k++)
             {
                 to[k * stride + row] = source[k];
-            }
-        }
-    }
-
-    /// <summary>Columns are contiguous (a transposed left side): 12 floats are copied at a time.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void PackColumnsOfStrip(
-        float* a, nint rowStride, nint innerStride, int height, int depth, float* strip)
-    {
-        for (var k = 0; k < depth; k++)
-        {
-            var source = a + k * innerStride;
-            var to = strip + (nint)k * height;
-            if (height == MaxRows && rowStride == 1)
-            {
-                Vector256.Load(source).Store(to);
-                Vector128.Load(source + 8).Store(to + 8);
-                continue;
-            }
-
-            for (var row = 0; row < height; row++)
-            {
-                to[row] = source[row * rowStride];
             }
         }
     }

@@ -1,13 +1,15 @@
 // The matrix product C = A P over a packed right side: panels [ceil(N / 32)][K][32], zero-padded at the edge.
-// Panels hold floats or, without a change of bits, BF16 (Weights.cs). Blocked as 96 rows x 512 inner x 32 columns (A block in L2, A strip and tile in L1); split over rows and columns only.
+// Panels hold floats or, without a change of bits, BF16 (Weights.cs). A task takes up to 96 rows over as much of K as keeps their
+// strips in the second cache, so that panels are read from front to back; tall products pack strips there, task by task.
+// Work is split over rows and columns only.
 // Refuses: an unpacked right side. The instruction set is chosen in one place, below, and never changes a bit.
 
 namespace Ptp.Core.Cpu;
 
 internal static unsafe partial class MatMul
 {
-    private const int InnerBlock = 512;
-    private const int RowBlock = 96;
+    private const int StripsPerTask = 8; // at most: 96 rows
+    private const int LeftFloats = StripsPerTask * MaxRows * 1024; // of the left side at a time: 384 KiB
 
     /// <summary>Most rows for which panels of BF16 beat panels of floats: beyond, arithmetic costs more than reading.</summary>
     public const int HalfRows = 8;
@@ -21,7 +23,7 @@ internal static unsafe partial class MatMul
     /// <summary>C[i, j] (+)= sum over k of A[i * rowStride + k * innerStride] * panels[j / 32][k][j % 32].</summary>
     public static void Multiply(
         float* a, nint rowStride, nint innerStride, int rows, int inner, byte* panels, int columns, float* c,
-        bool accumulate, CpuPool pool, bool half = false)
+        bool accumulate, CpuPool pool, bool half = false, bool far = false)
     {
         if (rows == 0 || columns == 0)
         {
@@ -29,10 +31,13 @@ internal static unsafe partial class MatMul
         }
 
         var panelCount = (columns + Panel - 1) / Panel;
-        var rowTasks = (rows + RowBlock - 1) / RowBlock;
+        var strips = (rows + MaxRows - 1) / MaxRows;
         // Enough tasks to keep every thread busy when one of them loses its core for a while.
         var wanted = 4 * pool.Threads;
-        var columnTasks = Math.Clamp((wanted + rowTasks - 1) / rowTasks, 1, (panelCount + 3) / 4);
+        var isTall = strips >= 2 * wanted;
+        var rowTasks = (strips + StripsPerTask - 1) / StripsPerTask;
+        rowTasks = isTall ? (Math.Max(rowTasks, wanted) + pool.Threads - 1) / pool.Threads * pool.Threads : rowTasks;
+        var columnTasks = isTall ? 1 : Math.Clamp((wanted + rowTasks - 1) / rowTasks, 1, (panelCount + 3) / 4);
         var job = new Job
         {
             A = a,
@@ -42,14 +47,21 @@ internal static unsafe partial class MatMul
             Inner = inner,
             Panels = panels,
             Half = half,
+            Far = far,
+            Depth = Depth(rows, inner),
             Columns = columns,
             C = c,
             Accumulate = accumulate,
+            StripCount = strips,
             RowTasks = rowTasks,
             PanelsPerTask = ((panelCount + columnTasks - 1) / columnTasks + 3) / 4 * 4,
         };
         columnTasks = (panelCount + job.PanelsPerTask - 1) / job.PanelsPerTask;
-        PackLeft(&job, pool);
+        if (!isTall && (rows > 1 || innerStride != 1 || Width != VectorWidth.V512))
+        {
+            PackLeft(&job, pool);
+        }
+
         // A second thread costs a microsecond: not worth it below two of arithmetic, nor below three of reading weights.
         if ((long)rows * inner * columns < 100_000 && (long)inner * columns < 20_000)
         {
@@ -67,50 +79,67 @@ internal static unsafe partial class MatMul
     private static void RunTask(void* context, int task)
     {
         var job = (Job*)context;
-        if (job->Half)
+        switch (job->Half, job->Far)
         {
-            RunTask<HalfWeights>(job, task);
+            case (false, false): RunTask<FullWeights>(job, task); break;
+            case (false, true): RunTask<FarWeights<FullWeights>>(job, task); break;
+            case (true, false): RunTask<HalfWeights>(job, task); break;
+            default: RunTask<FarWeights<HalfWeights>>(job, task); break;
         }
-        else
-        {
-            RunTask<FullWeights>(job, task);
-        }
+    }
+
+    /// <summary>Inner indices taken at a time: all, or equal parts; every cut makes streams of weights stop and start.</summary>
+    private static int Depth(int rows, int inner)
+    {
+        var most = LeftFloats / Math.Min(rows, StripsPerTask * MaxRows);
+        var parts = Math.Max(1, (inner + most - 1) / most);
+        return (inner + parts - 1) / parts;
     }
 
     private static void RunTask<TWeights>(Job* job, int task)
         where TWeights : struct, IWeights
     {
-        var rowStart = task % job->RowTasks * RowBlock;
-        var rows = Math.Min(RowBlock, job->Rows - rowStart);
+        var rowTask = task % job->RowTasks;
+        var rowStart = FirstRow(job, rowTask);
+        var rows = Math.Min(job->Rows, FirstRow(job, rowTask + 1)) - rowStart;
         var panelCount = (job->Columns + Panel - 1) / Panel;
         var panelStart = task / job->RowTasks * job->PanelsPerTask;
         var panelEnd = Math.Min(panelCount, panelStart + job->PanelsPerTask);
         var tile = Scratch.Second(MaxRows * Panel);
-        for (var inner = 0; inner < job->Inner; inner += InnerBlock)
+        for (var inner = 0; inner < job->Inner; inner += job->Depth)
         {
-            var depth = Math.Min(InnerBlock, job->Inner - inner);
+            var depth = Math.Min(job->Depth, job->Inner - inner);
             var accumulate = job->Accumulate || inner > 0;
-            if (job->Packed is null)
+            if (rows == 1 && job->Packed is null)
             {
                 OneRow<TWeights>(job, job->A + inner, rowStart, panelStart, panelEnd, inner, depth, accumulate, tile);
                 continue;
             }
 
-            var packed = job->Packed + (nint)rowStart * job->Inner + (nint)inner * rows;
+            var left = new LeftSide { Start = job->Packed + (nint)rowStart * job->Inner, Depth = job->Inner, First = inner };
+            if (job->Packed is null)
+            {
+                left = new LeftSide { Start = Scratch.First(rows * depth), Depth = depth };
+                PackStrips(job, rowStart, rows, inner, depth, left.Start, depth);
+            }
+
             var done = rows <= NarrowKernels.MaxRows && Width == VectorWidth.V512
-                ? FewRows<TWeights>(job, packed, rowStart, rows, panelStart, panelEnd, inner, depth, accumulate)
+                ? FewRows<TWeights>(job, left.At(0, rows), rowStart, rows, panelStart, panelEnd, inner, depth, accumulate)
                 : panelStart;
             for (var panel = done; panel < panelEnd; panel++)
             {
                 var b = job->Panels + ((nint)panel * job->Inner + inner) * TWeights.RowBytes;
-                Rows<TWeights>(job, packed, b, rowStart, rows, panel, depth, accumulate, tile);
+                Rows<TWeights>(job, left, b, rowStart, rows, panel, depth, accumulate, tile);
             }
         }
     }
 
+    /// <summary>Strips are dealt out evenly: a last task of a few rows would keep one thread waiting for another.</summary>
+    private static int FirstRow(Job* job, int rowTask) => (int)((long)job->StripCount * rowTask / job->RowTasks) * MaxRows;
+
     /// <summary>All rows of a task against one panel, twelve at a time.</summary>
     private static void Rows<TWeights>(
-        Job* job, float* packed, byte* b, int rowStart, int rows, int panel, int depth, bool accumulate, float* tile)
+        Job* job, in LeftSide left, byte* b, int rowStart, int rows, int panel, int depth, bool accumulate, float* tile)
         where TWeights : struct, IWeights
     {
         var columns = Math.Min(Panel, job->Columns - panel * Panel);
@@ -120,13 +149,13 @@ internal static unsafe partial class MatMul
             var c = job->C + (nint)(rowStart + row) * job->Columns + panel * Panel;
             if (row == 0)
             {
-                Edge<TWeights>(packed, b, c, job->Columns, count, columns, depth, accumulate, tile);
+                Edge<TWeights>(left.At(0, count), b, c, job->Columns, count, columns, depth, accumulate, tile);
             }
             else
             {
                 // Further tiles exist for floats only, see HalfRows, and find the panel in the cache.
                 System.Diagnostics.Debug.Assert(!job->Half, "BF16 panels serve one tile.");
-                Edge<WarmWeights>(packed + (nint)row * depth, b, c, job->Columns, count, columns, depth, accumulate, tile);
+                Edge<WarmWeights>(left.At(row, count), b, c, job->Columns, count, columns, depth, accumulate, tile);
             }
         }
     }
@@ -240,20 +269,33 @@ internal static unsafe partial class MatMul
         }
     }
 
+    /// <summary>Strips of a left side, [rows / 12][depth][12], of which a part of the depth is used.</summary>
+    private struct LeftSide
+    {
+        public float* Start;
+        public int Depth;
+        public int First; // inner index that comes first
+
+        public readonly float* At(int row, int height) => Start + (nint)row * Depth + (nint)First * height;
+    }
+
     private struct Job
     {
         public float* A;
         public nint RowStride;
         public nint InnerStride;
         public byte* Panels;
-        public float* Packed; // the left side in strips; null for a single row
+        public float* Packed; // the left side in strips; null where tasks pack their own, and for a single row
         public float* C;
         public int Rows;
         public int Inner;
+        public int Depth; // inner indices at a time
         public int Columns;
+        public int StripCount;
         public int RowTasks;
         public int PanelsPerTask;
         public bool Accumulate;
         public bool Half;
+        public bool Far;
     }
 }

@@ -63,6 +63,14 @@ public sealed partial class LogitsTransform
     /// <summary>What the law was asked to be.</summary>
     public SamplingOptions Options { get; }
 
+    internal bool IsGreedy => _greedy;
+
+    /// <summary>How many tokens are kept at most: V if all.</summary>
+    internal int TopK => _topK;
+
+    /// <summary>What differences of logits are multiplied by.</summary>
+    internal float InverseTemperature => _inverseTemperature;
+
     /// <summary>Computes the law of one row.</summary>
     /// <param name="logits">Logits, [V].</param>
     /// <param name="law">Receives probabilities, [V]; may be the same memory as <paramref name="logits"/>.</param>

@@ -21,12 +21,17 @@ public sealed class ModelSession
     private readonly Visibility _visibility = new();
     private int[] _positions = []; // of the call being described, as are the slots
     private int[] _slots = [];
+    private int[] _places = []; // positions of the rows whose logits are kept
     private int[] _path = []; // a tree's nodes from the root down
     private int[] _draft = [];
     private Memory<int> _committed; // of this text; the next one gets other memory, so that what a caller was told stays true
     private float[] _logits = [];
-    private int _rows;
+    private float[] _numbers = [];
+    private (Tensor Logits, long Pass)? _kept; // of the last call
+    private bool _here; // they are in host memory as well
     private int _lawOf = -1;
+    private int[] _picked = []; // by the device, of the last call's rows
+    private (Auxiliaries U, long First)? _pickedBy;
 
     /// <summary>A session; the cache holds the model's whole context.</summary>
     /// <param name="model">The model that verifies.</param>
@@ -188,17 +193,27 @@ public sealed class ModelSession
         KeepLogits(logits.Value);
     }
 
-    /// <summary>Keeps logits [R, V] of base rows, from which <see cref="Law"/> makes the laws that are asked for.</summary>
-    public void KeepLogits(Tensor logits)
+    /// <summary>
+    /// Keeps logits [R, V] of base rows, from which <see cref="Law"/> makes the laws that are asked for. They stay on the device until one is.
+    /// </summary>
+    /// <param name="logits">Of rows of one call, which need not be all.</param>
+    /// <param name="firstRow">Where they begin among the rows that were described last.</param>
+    public void KeepLogits(Tensor logits, int firstRow = 0)
     {
-        Model.Backend.Download(logits, Scratch(ref _logits, logits.Length));
-        (_rows, _lawOf) = (logits.Rows, -1);
+        _positions.AsSpan(firstRow, logits.Rows).CopyTo(Scratch(ref _places, logits.Rows));
+        (_kept, _here, _lawOf, _pickedBy) = ((logits, logits.Pass), false, -1, null);
     }
 
     /// <summary>The logits behind <paramref name="row"/> of the last call, [V]; valid until the next call.</summary>
     public ReadOnlySpan<float> Logits(int row)
     {
-        System.Diagnostics.Debug.Assert(row < _rows, "Only rows of the last call have logits.");
+        if (!_here)
+        {
+            var logits = Kept();
+            Model.Backend.Download(logits, Scratch(ref _logits, logits.Length));
+            _here = true;
+        }
+
         return _logits.AsSpan(row * _law.Length, _law.Length);
     }
 
@@ -221,8 +236,46 @@ public sealed class ModelSession
     /// <summary>The token that u_g picks from the law of <paramref name="row"/>.</summary>
     public int Pick(int row, Auxiliaries u, long g)
     {
+        if (!_here && _rule is InverseCdf && u.Seed is not null && PickedOnDevice(row, u, g) is >= 0 and var token)
+        {
+            return token;
+        }
+
         u.Fill(g, _u);
         return _rule.Pick(_u, Law(row));
+    }
+
+    /// <summary>The device picks for all rows of a call at once: one position further is one number further. -1 where the host must.</summary>
+    private int PickedOnDevice(int row, Auxiliaries u, long g)
+    {
+        var first = g - _places[row];
+        if (_pickedBy != (u, first))
+        {
+            var logits = Kept();
+            var tokens = Scratch(ref _picked, logits.Rows);
+            var numbers = Scratch(ref _numbers, logits.Rows);
+            for (var i = 0; i < numbers.Length; i++)
+            {
+                numbers[i] = u.At(Math.Max(0, first + _places[i]), 0); // rows of the prompt have no number, nor does anybody ask
+            }
+
+            if (!Model.Backend.TryPick(logits, _transform, numbers, tokens))
+            {
+                tokens.Fill(-1);
+            }
+
+            _pickedBy = (u, first);
+        }
+
+        return _picked[row];
+    }
+
+    private Tensor Kept()
+    {
+        var (logits, pass) = _kept ?? throw new PtpException("Read logits", "a session without a call", "a verified row", "Call Verify first.");
+        Guard.Require(logits.Pass == pass, "Read logits of a call", "memory that another call has taken", "logits of the session's last call",
+            "Read laws and picks before the session's tape is reset.");
+        return logits;
     }
 
     /// <summary>Tokens that the next call must run: the last one, and others only where drafts stand that no call has verified.</summary>

@@ -54,8 +54,11 @@ public sealed class Arena(IBackend backend)
     /// <summary>A view of any tensor's memory that lives as long as the arena's own tensors.</summary>
     public Tensor View(Tensor tensor, int start, int count) => tensor.Slice(start, count, this);
 
+    /// <summary>How often every tensor was taken back.</summary>
+    internal long Pass { get; private set; }
+
     /// <summary>Takes every tensor back.</summary>
-    public void Reset() => (_block, _used, _handedOut) = (0, 0, 0);
+    public void Reset() => (_block, _used, _handedOut, Pass) = (0, 0, 0, Pass + 1);
 
     internal Tensor HandOut(TensorStorage storage, int offset, int rows, int columns)
     {

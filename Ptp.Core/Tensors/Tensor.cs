@@ -76,6 +76,9 @@ public sealed class Tensor
     /// <exception cref="PtpException">The tensor lives on a device.</exception>
     public Span<float> Span => Cpu.Span(Offset, Length);
 
+    /// <summary>Tells an arena's tensor of one pass from that of the next, which may be the same object.</summary>
+    internal long Pass => _arena?.Pass ?? 0;
+
     internal unsafe float* Pointer => Cpu.Pointer + Offset;
 
     private CpuStorage Cpu => Storage as CpuStorage ?? throw new PtpException(

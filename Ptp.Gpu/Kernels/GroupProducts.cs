@@ -10,13 +10,15 @@ namespace Ptp.Gpu.Kernels;
 /// c[m, n] = (or +=) sum over k of a(m, k) b[k, n], one group of 256 threads per tile; b [K, N]; a is [M, K], or [K, M] if
 /// <see cref="InnerFirst"/>. While a step of sixteen k is multiplied out of one half of the shared memory, the next is on its way to the other.
 /// </summary>
-internal struct TiledProductKernel<TTile> : IGroupKernel
+internal struct TiledProductKernel<TTile, TWeights> : IGroupKernel
     where TTile : struct, ITile<TTile>
+    where TWeights : struct, IWeights
 {
     public const int Threads = 256;
     private const int Pitch = 128 + 4; // floats from one k to the next; four more than a tile, so that transposing spreads over the banks
     private const int Slab = 2 * Chains.Step * Pitch;
-    public ArrayView<float> A, B, C;
+    public ArrayView<float> A, C;
+    public TWeights B;
     public int Rows, Columns, Inner, TileColumns, InnerFirst, Accumulate;
 
     public readonly void Run()
@@ -87,7 +89,7 @@ internal struct TiledProductKernel<TTile> : IGroupKernel
     {
         if (InnerFirst != 0)
         {
-            return Load(A, k, row, Rows);
+            return Load(new FullWeights { View = A }, k, row, Rows);
         }
 
         var m = row + (Group.IdxX / 4);
@@ -98,11 +100,12 @@ internal struct TiledProductKernel<TTile> : IGroupKernel
     private readonly Float4 LoadB(int column, int k) => Load(B, k, column, Columns);
 
     /// <summary>Sixteen k by 64 of an operand that has k first: sixteen threads a row.</summary>
-    private readonly Float4 Load(ArrayView<float> x, int k, int first, int width)
+    private readonly Float4 Load<T>(T x, int k, int first, int width)
+        where T : struct, IWeights
     {
         k += Group.IdxX / 16;
         first += 4 * (Group.IdxX % 16);
-        return k < Inner && first < width ? x.ByFours()[((k * width) + first) / 4] : default;
+        return k < Inner && first < width ? x.Along(k, first, width) : default;
     }
 
     private readonly void StoreA(ArrayView<float> shared, int at, Float4 value)
@@ -124,21 +127,29 @@ internal struct TiledProductKernel<TTile> : IGroupKernel
         shared.ByFours()[((at + (Group.IdxX / 16 * Pitch)) / 4) + (Group.IdxX % 16)] = value;
 }
 
+/// <summary>Sizes of a narrow product.</summary>
+internal static class NarrowProduct
+{
+    public const int Threads = 32 * Chains.Count;
+    public const int MaxRows = 8;
+}
+
 /// <summary>
 /// y[r, n] = (or +=) sum over k of x[r, k] w[k, n] for a few rows: 512 threads are 32 columns by sixteen chains (256, where groups are no larger,
 /// 16 columns), so that a single row reads its weights once, all of them at the same time, 128 bytes a warp. x [R, K], w [K, N], y [R, N].
 /// </summary>
-internal struct NarrowProductKernel<TRows> : IGroupKernel
+internal struct NarrowProductKernel<TRows, TWeights> : IGroupKernel
     where TRows : struct, IRowSums
+    where TWeights : struct, IWeights
 {
-    public const int Threads = 32 * Chains.Count;
-    public const int MaxRows = 8;
-    public ArrayView<float> X, W, Y;
+    private const int MaxRows = NarrowProduct.MaxRows;
+    public ArrayView<float> X, Y;
+    public TWeights W;
     public int Rows, Inputs, Outputs, Tiles, Accumulate;
 
     public readonly void Run()
     {
-        var shared = SharedMemory.Allocate<float>(Threads * MaxRows);
+        var shared = SharedMemory.Allocate<float>(NarrowProduct.Threads * MaxRows);
         var sums = default(TRows);
         var columns = Group.DimX / Chains.Count;
         var block = Grid.IdxX / Tiles;
@@ -149,12 +160,10 @@ internal struct NarrowProductKernel<TRows> : IGroupKernel
         var start = chain * length;
         var end = start + length < Inputs ? start + length : Inputs;
         var x = X.ByFours();
-        var w = (start * Outputs) + (column < Outputs ? column : Outputs - 1);
+        var read = column < Outputs ? column : Outputs - 1;
         for (var k = start; k < end; k += 4)
         {
-            var weights = new Float4 { A = W[w], B = W[w + Outputs], C = W[w + (2 * Outputs)], D = W[w + (3 * Outputs)] };
-            sums.Step(x, (first * stride) + (k / 4), stride, ((Rows - 1) * stride) + (k / 4), weights);
-            w += 4 * Outputs;
+            sums.Step(x, (first * stride) + (k / 4), stride, ((Rows - 1) * stride) + (k / 4), W.Down(k, read, Outputs));
         }
 
         sums.Store(shared, Group.IdxX, Group.DimX);

@@ -35,10 +35,12 @@ internal static class Chains
 }
 
 /// <summary>y[r, n] = (or +=) sum over k of x[r, k] w[k, n]; x [R, K], w [K, N], y [R, N].</summary>
-internal struct MatMulKernel : IElementKernel
+internal struct MatMulKernel<TWeights> : IElementKernel
+    where TWeights : struct, IWeights
 {
-    public ArrayView<float> X, W, Y;
-    public int Inputs, Outputs, Accumulate, Rounded; // 1 = both operands rounded to BF16
+    public ArrayView<float> X, Y;
+    public TWeights W;
+    public int Inputs, Outputs, Accumulate, Precision; // ProductPrecision: what both operands are rounded to
 
     public readonly void Element(int index)
     {
@@ -50,8 +52,8 @@ internal struct MatMulKernel : IElementKernel
             var chain = 0f;
             for (var k = start; k < start + length && k < Inputs; k++)
             {
-                var (x, w) = (X[(row * Inputs) + k], W[(k * Outputs) + output]);
-                chain = Rounded == 0 ? DeviceMath.Fma(x, w, chain) : DeviceMath.Fma(DeviceMath.Round(x), DeviceMath.Round(w), chain);
+                var (x, w) = (X[(row * Inputs) + k], W.One(k, output, Outputs));
+                chain = DeviceMath.Fma(DeviceMath.Round(x, Precision), DeviceMath.Round(w, Precision), chain);
             }
 
             sum += chain;
@@ -65,7 +67,7 @@ internal struct MatMulKernel : IElementKernel
 internal struct MatMulBackwardWeightKernel : IElementKernel
 {
     public ArrayView<float> DY, X, DW;
-    public int Rows, Outputs, Inputs, Rounded;
+    public int Rows, Outputs, Inputs, Precision;
 
     public readonly void Element(int index)
     {
@@ -78,7 +80,7 @@ internal struct MatMulBackwardWeightKernel : IElementKernel
             for (var row = start; row < start + length && row < Rows; row++)
             {
                 var (dy, x) = (DY[(row * Outputs) + output], X[(row * Inputs) + input]);
-                chain = Rounded == 0 ? DeviceMath.Fma(dy, x, chain) : DeviceMath.Fma(DeviceMath.Round(dy), DeviceMath.Round(x), chain);
+                chain = DeviceMath.Fma(DeviceMath.Round(dy, Precision), DeviceMath.Round(x, Precision), chain);
             }
 
             sum += chain;

@@ -1,97 +1,10 @@
-// Matrix products on tensor cores: both operands rounded to BF16 on their way into shared memory, sums in F32, sixteen k at a time, ascending.
-//   mma.sync.m16n8k16: lane = 4 g + t holds a (g | g + 8, 2t.. | 2t + 8..), b (2t.. | 2t + 8.., g), c (g | g + 8, 2t..): PTX ISA, matrix fragments
-// The order depends on K alone, so a row's bits do not depend on its neighbours. Refuses: what TiledProductKernel refuses; devices before
-// sm_80, which have EmulatedMma for tests: the same fragments, handed round through shared memory.
+// Matrix products on tensor cores: both operands rounded to BF16 or TF32 on their way into shared memory, sums in F32, sixteen k at a time,
+// ascending. The order depends on K alone, so a row's bits do not depend on its neighbours. See Mma.cs for fragments and instructions.
+// Refuses: what TiledProductKernel refuses, and devices without the instruction, which have an emulated one for tests.
 
-using System.Runtime.InteropServices;
 using ILGPU;
-using ILGPU.Runtime.Cuda;
 
 namespace Ptp.Gpu.Kernels;
-
-/// <summary>One multiplication of fragments by a warp: c [16, 8] += a [16, 16] b [16, 8].</summary>
-internal interface IMma
-{
-    /// <param name="c">This lane's four sums.</param>
-    /// <param name="a">Its eight numbers of a, in pairs.</param>
-    /// <param name="b">Its four numbers of b, in pairs.</param>
-    /// <param name="scratch">Six words for each thread of the group, or nothing where lanes meet in hardware.</param>
-    Float4 Multiply(Float4 c, MmaA a, MmaB b, ArrayView<uint> scratch);
-
-    /// <summary>Words of scratch for each thread.</summary>
-    int Scratch { get; }
-}
-
-/// <summary>A lane's part of a: rows g and g + 8, k 2t and 2t + 8.</summary>
-[StructLayout(LayoutKind.Sequential)]
-internal struct MmaA
-{
-    public uint Low, LowBelow, High, HighBelow;
-}
-
-/// <summary>A lane's part of b: column g, k 2t and 2t + 8.</summary>
-[StructLayout(LayoutKind.Sequential)]
-internal struct MmaB
-{
-    public uint Low, High;
-}
-
-/// <summary>The instruction.</summary>
-internal struct PtxMma : IMma
-{
-    public readonly int Scratch => 0;
-
-    public readonly Float4 Multiply(Float4 c, MmaA a, MmaB b, ArrayView<uint> scratch)
-    {
-        Ref<float> c0 = c.A, c1 = c.B, c2 = c.C, c3 = c.D;
-        Input<uint> a0 = a.Low, a1 = a.LowBelow, a2 = a.High, a3 = a.HighBelow, b0 = b.Low, b1 = b.High;
-        CudaAsm.EmitRef(
-            "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};",
-            ref c0, ref c1, ref c2, ref c3, ref a0, ref a1, ref a2, ref a3, ref b0, ref b1);
-        return new Float4 { A = c0.Value, B = c1.Value, C = c2.Value, D = c3.Value };
-    }
-}
-
-/// <summary>What the instruction computes, for any device; all threads of the group must call it together.</summary>
-internal struct EmulatedMma : IMma
-{
-    private const int Words = 6;
-
-    public readonly int Scratch => Words;
-
-    public readonly Float4 Multiply(Float4 c, MmaA a, MmaB b, ArrayView<uint> scratch)
-    {
-        var own = Words * Group.IdxX;
-        (scratch[own], scratch[own + 1], scratch[own + 2]) = (a.Low, a.LowBelow, a.High);
-        (scratch[own + 3], scratch[own + 4], scratch[own + 5]) = (a.HighBelow, b.Low, b.High);
-        Group.Barrier();
-        var lane = Group.IdxX % 32;
-        var (g, t, warp) = (lane / 4, lane % 4, Words * (Group.IdxX - lane));
-        for (var k = 0; k < 16; k++)
-        {
-            var (upper, lower) = (A(scratch, warp, g, k, 0), A(scratch, warp, g, k, 1));
-            var (left, right) = (B(scratch, warp, 2 * t, k), B(scratch, warp, (2 * t) + 1, k));
-            c = new Float4
-            {
-                A = DeviceMath.Fma(upper, left, c.A),
-                B = DeviceMath.Fma(upper, right, c.B),
-                C = DeviceMath.Fma(lower, left, c.C),
-                D = DeviceMath.Fma(lower, right, c.D),
-            };
-        }
-
-        Group.Barrier();
-        return c;
-    }
-
-    private static float A(ArrayView<uint> scratch, int warp, int g, int k, int below) =>
-        Half(scratch[warp + (Words * ((4 * g) + (k % 8 / 2))) + below + (k >= 8 ? 2 : 0)], k);
-
-    private static float B(ArrayView<uint> scratch, int warp, int column, int k) =>
-        Half(scratch[warp + (Words * ((4 * column) + (k % 8 / 2))) + (k >= 8 ? 5 : 4)], k);
-
-    private static float Half(uint pair, int k) => Interop.IntAsFloat(k % 2 == 0 ? pair << 16 : pair & 0xffff0000u);
-}
 
 /// <summary>Sums of one row of fragments: 16 rows by 32 columns of a warp.</summary>
 internal struct MmaRow
@@ -118,27 +31,31 @@ internal static class TensorProduct
     public const int Side = 128;
     public const int Step = 16;
     public const int Threads = 256;
-    public const int PitchA = (Step / 2) + 4; // words from row to row: eight rows by four pairs fall into 32 banks
-    public const int PitchB = Side + 8; // words from pair to pair of k: four pairs by eight columns fall into 32 banks
+    public const int PitchB = Side + 8; // words from word to word of k: four words by eight columns fall into 32 banks
+
+    /// <summary>Words from row to row, 12 or 20: eight rows by four words fall into 32 banks.</summary>
+    public static int PitchA(int words) => words + 4;
 }
 
 /// <summary>
 /// c[m, n] = (or +=) sum over k of a(m, k) b[k, n], one group of eight warps per tile of 128 x 128, 64 x 32 of it a warp; operands as in
-/// <see cref="TiledProductKernel{TTile}"/>.
+/// <see cref="TiledProductKernel{TTile, TWeights}"/>.
 /// </summary>
-internal struct TensorProductKernel<TMma> : IGroupKernel
+internal struct TensorProductKernel<TMma, TWeights> : IGroupKernel
     where TMma : struct, IMma
+    where TWeights : struct, IWeights
 {
-    private const int SlabA = TensorProduct.Side * TensorProduct.PitchA;
-    private const int SlabB = TensorProduct.Step / 2 * TensorProduct.PitchB;
-    public ArrayView<float> A, B, C;
+    public ArrayView<float> A, C;
+    public TWeights B;
     public int Rows, Columns, Inner, TileColumns, InnerFirst, Accumulate;
 
     public readonly void Run()
     {
-        var sharedA = SharedMemory.Allocate<uint>(2 * SlabA);
-        var sharedB = SharedMemory.Allocate<uint>(2 * SlabB);
         var mma = default(TMma);
+        var pitch = TensorProduct.PitchA(mma.Words);
+        var (sizeA, sizeB) = (TensorProduct.Side * pitch, mma.Words * TensorProduct.PitchB);
+        var sharedA = SharedMemory.Allocate<uint>(2 * TensorProduct.Side * (default(TMma).Words + 4));
+        var sharedB = SharedMemory.Allocate<uint>(2 * default(TMma).Words * TensorProduct.PitchB);
         var scratch = SharedMemory.Allocate<uint>(mma.Scratch == 0 ? 1 : TensorProduct.Threads * 6);
         var row = Grid.IdxX / TileColumns;
         var column = (Grid.IdxX - (row * TileColumns)) * TensorProduct.Side;
@@ -150,16 +67,20 @@ internal struct TensorProductKernel<TMma> : IGroupKernel
         var half = 0;
         for (var k = 0; k < Inner; k += TensorProduct.Step)
         {
-            var (slabA, slabB) = (half * SlabA, half * SlabB);
+            var (slabA, slabB) = (half * sizeA, half * sizeB);
             StoreA(sharedA, slabA, row, k);
             StoreB(sharedB, slabB, column, k);
             Group.Barrier();
-            var a = slabA + ((down + g) * TensorProduct.PitchA) + t;
-            var b = slabB + (t * TensorProduct.PitchB) + right + g;
-            s0.Step(mma, At(sharedA, a), sharedB, b, scratch);
-            s1.Step(mma, At(sharedA, a + (16 * TensorProduct.PitchA)), sharedB, b, scratch);
-            s2.Step(mma, At(sharedA, a + (32 * TensorProduct.PitchA)), sharedB, b, scratch);
-            s3.Step(mma, At(sharedA, a + (48 * TensorProduct.PitchA)), sharedB, b, scratch);
+            for (var word = 0; word < mma.Words; word += 8)
+            {
+                var a = slabA + ((down + g) * pitch) + t + word;
+                var b = slabB + ((t + word) * TensorProduct.PitchB) + right + g;
+                s0.Step(mma, At(sharedA, a), sharedB, b, scratch);
+                s1.Step(mma, At(sharedA, a + (16 * pitch)), sharedB, b, scratch);
+                s2.Step(mma, At(sharedA, a + (32 * pitch)), sharedB, b, scratch);
+                s3.Step(mma, At(sharedA, a + (48 * pitch)), sharedB, b, scratch);
+            }
+
             half = 1 - half;
         }
 
@@ -173,13 +94,11 @@ internal struct TensorProductKernel<TMma> : IGroupKernel
         }
     }
 
-    private static MmaA At(ArrayView<uint> a, int at) => new()
+    private static MmaA At(ArrayView<uint> a, int at)
     {
-        Low = a[at],
-        LowBelow = a[at + (8 * TensorProduct.PitchA)],
-        High = a[at + 4],
-        HighBelow = a[at + (8 * TensorProduct.PitchA) + 4],
-    };
+        var below = at + (8 * TensorProduct.PitchA(default(TMma).Words));
+        return new MmaA { Low = a[at], LowBelow = a[below], High = a[at + 4], HighBelow = a[below + 4] };
+    }
 
     private readonly void Keep(int row, int column, Float4 sums)
     {
@@ -198,12 +117,14 @@ internal struct TensorProductKernel<TMma> : IGroupKernel
         }
     }
 
-    /// <summary>128 rows by sixteen k as pairs of k, [row, pair].</summary>
+    /// <summary>128 rows by sixteen k, [row, word].</summary>
     private readonly void StoreA(ArrayView<uint> shared, int slab, int row, int k)
     {
+        var mma = default(TMma);
+        var (pitch, pair) = (TensorProduct.PitchA(mma.Words), mma.Words / 8);
         if (InnerFirst != 0)
         {
-            StorePairs(A, k, row, Rows, shared, slab + (4 * (Group.IdxX % 32) * TensorProduct.PitchA) + (Group.IdxX / 32), TensorProduct.PitchA);
+            StorePairs(new FullWeights { View = A }, k, row, Rows, shared, slab + (4 * (Group.IdxX % 32) * pitch) + (Group.IdxX / 32 * pair), 1, pitch);
             return;
         }
 
@@ -211,28 +132,33 @@ internal struct TensorProductKernel<TMma> : IGroupKernel
         for (var m = Group.IdxX / 4; m < TensorProduct.Side; m += TensorProduct.Threads / 4)
         {
             var x = row + m < Rows && k < Inner ? A.ByFours()[(((row + m) * Inner) + k) / 4] : default;
-            var at = slab + (m * TensorProduct.PitchA) + (2 * (Group.IdxX % 4));
-            shared[at] = DeviceMath.Pair(x.A, x.B);
-            shared[at + 1] = DeviceMath.Pair(x.C, x.D);
+            var at = slab + (m * pitch) + (2 * pair * (Group.IdxX % 4));
+            mma.Store(shared, at, 1, x.A, x.B);
+            mma.Store(shared, at + pair, 1, x.C, x.D);
         }
     }
 
-    /// <summary>Sixteen k by 128 columns as pairs of k, [pair, column].</summary>
-    private readonly void StoreB(ArrayView<uint> shared, int slab, int column, int k) =>
-        StorePairs(B, k, column, Columns, shared, slab + (Group.IdxX / 32 * TensorProduct.PitchB) + (4 * (Group.IdxX % 32)), 1);
+    /// <summary>Sixteen k by 128 columns, [word, column].</summary>
+    private readonly void StoreB(ArrayView<uint> shared, int slab, int column, int k)
+    {
+        var pair = default(TMma).Words / 8 * TensorProduct.PitchB;
+        StorePairs(B, k, column, Columns, shared, slab + (Group.IdxX / 32 * pair) + (4 * (Group.IdxX % 32)), TensorProduct.PitchB, 1);
+    }
 
     /// <summary>Two k by four columns of an operand that has k first: 32 threads a pair of k.</summary>
-    private readonly void StorePairs(ArrayView<float> x, int k, int first, int width, ArrayView<uint> shared, int at, int apart)
+    private readonly void StorePairs<T>(T x, int k, int first, int width, ArrayView<uint> shared, int at, int next, int apart)
+        where T : struct, IWeights
     {
+        var mma = default(TMma);
         k += 2 * (Group.IdxX / 32);
         first += 4 * (Group.IdxX % 32);
         var (low, high) = (Load(x, k, first, width), Load(x, k + 1, first, width));
-        shared[at] = DeviceMath.Pair(low.A, high.A);
-        shared[at + apart] = DeviceMath.Pair(low.B, high.B);
-        shared[at + (2 * apart)] = DeviceMath.Pair(low.C, high.C);
-        shared[at + (3 * apart)] = DeviceMath.Pair(low.D, high.D);
+        mma.Store(shared, at, next, low.A, high.A);
+        mma.Store(shared, at + apart, next, low.B, high.B);
+        mma.Store(shared, at + (2 * apart), next, low.C, high.C);
+        mma.Store(shared, at + (3 * apart), next, low.D, high.D);
     }
 
-    private readonly Float4 Load(ArrayView<float> x, int k, int first, int width) =>
-        k < Inner && first < width ? x.ByFours()[((k * width) + first) / 4] : default;
+    private readonly Float4 Load<T>(T x, int k, int first, int width)
+        where T : struct, IWeights => k < Inner && first < width ? x.Along(k, first, width) : default;
 }

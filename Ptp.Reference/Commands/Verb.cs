@@ -15,6 +15,12 @@ namespace Ptp.Reference.Commands;
 /// <summary>Options that every verb has.</summary>
 internal sealed class CommonOptions
 {
+    /// <summary>The device that needs no name.</summary>
+    public const string Cpu = "cpu";
+
+    /// <summary>The precision that every device has.</summary>
+    public const string Single = "f32";
+
     public Option<bool> Json { get; } = new("--json")
     {
         Description = "Write one JSON value to standard output instead of text. Progress and notes stay on standard error.",
@@ -28,13 +34,13 @@ internal sealed class CommonOptions
         "--device",
         "Where to compute: cpu; cuda or opencl through ILGPU; gpu = the first of these two that is there; simulator = ILGPU's own, which "
         + "checks kernels slowly. Text of a seed is the same for every decoder on one device, not from one device to another.",
-        ["cpu", "gpu", "cuda", "opencl", "simulator"], "cpu"));
+        [Cpu, .. GpuDevices.Words.Keys], Cpu));
 
     public Option<string?> Precision { get; } = WithRecursion(Values.Word(
         "--precision",
-        "What products multiply on a device: f32, or bf16 = operands rounded to BF16, on tensor cores where there are (CUDA, sm_80), sums in "
-        + "F32. The text stays the same for every decoder; see --weights for the CPU.",
-        ["f32", "bf16"], "f32"));
+        "What products multiply on a device: f32, or operands rounded to tf32 (ten bits behind the point) or bf16 (seven, twice as fast), on tensor "
+        + "cores where there are (CUDA, sm_80), sums in F32. The text stays the same for every decoder; see --weights for the CPU.",
+        [Single, "tf32", "bf16"], Single));
 
     private static Option<T> WithRecursion<T>(Option<T> option)
     {
@@ -62,16 +68,11 @@ internal sealed record Call(ParseResult Parsed, Output Out, CommonOptions Common
     /// <exception cref="PtpException">There is no such device.</exception>
     public IBackend Backend()
     {
-        var (device, isShort) = (Get(Common.Device), Get(Common.Precision) == "bf16");
-        GpuDeviceKind? kind = device switch
-        {
-            "cuda" => GpuDeviceKind.Cuda,
-            "opencl" => GpuDeviceKind.OpenCL,
-            "simulator" => GpuDeviceKind.Simulator,
-            _ => null,
-        };
-        Guard.Require(!isShort || device != "cpu", "Choose a precision", "--precision bf16 on the CPU", "a device", "Use --weights bf16 or int8 on the CPU.");
-        return device == "cpu" ? Cpu() : new GpuBackend(kind) { Precision = isShort ? ProductPrecision.BFloat16 : ProductPrecision.Single };
+        var (device, word) = (Get(Common.Device)!, Get(Common.Precision)!);
+        Guard.Require(word == CommonOptions.Single || device != CommonOptions.Cpu, "Choose a precision", $"--precision {word} on the CPU", "a device",
+            "Use --weights bf16 or int8 on the CPU.");
+        var precision = word switch { "tf32" => ProductPrecision.Tf32, "bf16" => ProductPrecision.BFloat16, _ => ProductPrecision.Single };
+        return device == CommonOptions.Cpu ? Cpu() : new GpuBackend(GpuDevices.Words[device]) { Precision = precision };
     }
 }
 

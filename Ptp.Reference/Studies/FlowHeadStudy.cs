@@ -15,7 +15,7 @@ namespace Ptp.Reference.Studies;
 /// <summary>Flow heads on trips.</summary>
 internal static class FlowHeadStudy
 {
-    private const int TimedDrafts = 60;
+    private const int TimedDrafts = 600; // the first hundreds run before the code is compiled for good
     private static readonly int[] s_horizons = [2, 4, 8, 16];
 
     public static void Run(StudySpace space)

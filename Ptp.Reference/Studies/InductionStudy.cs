@@ -16,9 +16,9 @@ internal static class InductionStudy
     private const int Texts = 40_000;
     private const int Tested = 400;
     private const int Steps = 600;
+    private const double Rate = 4e-3;
     private static readonly (int Width, int Layers, int Heads)[] s_sizes = [(32, 3, 4), (64, 3, 4)];
     private static readonly (string Name, int Tokens, int More)[] s_models = [("1", 1, 0), ("2", 2, 0), ("2, and a block more", 2, 1)];
-    private static readonly ulong[] s_seeds = [1, 2];
 
     public static void Run(StudySpace space)
     {
@@ -26,7 +26,7 @@ internal static class InductionStudy
         var stories = NameStories.Stories(space.Cases(Texts), "training stories");
         var tested = NameStories.Stories(space.Cases(Tested), "tested stories");
         var table = new StudyTable("Induction: the second token of a name that returns",
-            Invariant($"Effort {space.Effort}; {stories.Count} stories of {NameStories.Length} tokens, {space.Steps(Steps)} steps of 1,024 rows; {tested.Count} tested stories; accuracy in percent, mean of {Seeds(space).Length} seeds (lowest to highest)."),
+            Invariant($"Effort {space.Effort}; {stories.Count} stories of {NameStories.Length} tokens, {space.Steps(Steps)} steps of 1,024 rows; {tested.Count} tested stories; accuracy in percent, mean of {models.Seeds.Length} seeds (lowest to highest)."),
             "blocks' parameters", "tokens at once", "accuracy");
         var lines = s_models.Select(_ => new List<(double, double)>()).ToArray();
         foreach (var (width, layers, heads) in s_sizes)
@@ -35,9 +35,9 @@ internal static class InductionStudy
             {
                 var (name, tokens, more) = s_models[i];
                 var config = MultiTokenModels.Config(NameStories.Vocabulary, NameStories.Length, width, layers + more, heads);
-                var trained = Seeds(space).Select(seed => models.Train($"induction-{width}-{layers + more}", config, tokens, stories, Steps, seed)).ToArray();
+                var trained = models.Seeds.Select(seed => models.Train($"induction-{width}-{layers + more}", config, tokens, stories, Steps, Rate, seed)).ToArray();
                 double[] right = [.. trained.Select(m => Accuracy(models.Right(m, tested), tested))];
-                table.Row(Invariant($"{MultiTokenModels.Parameters(config) / 1000}k"), name, Cell(right));
+                table.Row(Invariant($"{MultiTokenModels.Parameters(config) / 1000}k"), name, MultiTokenModels.Cell(right));
                 lines[i].Add((Math.Log10(MultiTokenModels.Parameters(config)), right.Average()));
                 space.Note(Invariant($"{name} tokens at once, width {width}: {right.Average():0.0} %"));
             }
@@ -47,10 +47,6 @@ internal static class InductionStudy
             "Published (children's stories, 26 billion tokens): n = 2 far above n = 1 from 1M to 30M parameters, no difference from 100M on.").ToString(),
             SvgPlot.Draw("Second token of a name that returns", "log10 of parameters", "accuracy (%)", [.. lines.Select((line, i) => new SvgLine($"n = {s_models[i].Name}", [.. line]))]));
     }
-
-    private static ulong[] Seeds(StudySpace space) => space.Effort >= 0.02 ? s_seeds : s_seeds[..1];
-
-    private static string Cell(double[] values) => Invariant($"{values.Average():0.0} ({values.Min():0.0} to {values.Max():0.0})");
 
     /// <summary>Share of right second tokens among names that return, in percent.</summary>
     private static double Accuracy(bool[][] right, IReadOnlyList<Completion> stories) =>

@@ -20,7 +20,8 @@ internal sealed class KingWalk(StudySpace space)
     private const int Walks = 20_000;
     private const int Batch = 250;
     private const int BaseSteps = 4000;
-    private const int SlotSteps = 3000;
+    private const int SlotSteps = 50_000;
+    private const int InverseSteps = 15_000;
     private static readonly double[][] s_next = [.. Enumerable.Range(0, TripLanguage.Zones).Select(Around)];
     private Transformer? _base;
     private IReadOnlyList<Completion>? _texts;
@@ -39,7 +40,7 @@ internal sealed class KingWalk(StudySpace space)
     /// <summary>The law of drafts: the paper's temperature, at which a base leaves next to nothing to zones that are impossible.</summary>
     public static SamplingOptions Sampling { get; } = new() { Temperature = 0.7 };
 
-    /// <summary>Steps of every adapter.</summary>
+    /// <summary>Steps of every adapter: borders of cells are read ever more exactly, long after most tokens are right.</summary>
     public int Steps => space.Steps(SlotSteps);
 
     /// <summary>The base.</summary>
@@ -91,7 +92,7 @@ internal sealed class KingWalk(StudySpace space)
             Base, new GatedLora(space.Backend, Config, Config.HiddenSize, 1, 1), AuxiliaryEmbedding.Parse(embedding), 2, Sampling,
             InverseCdf.Instance, 1, start, reading), Steps, slots => new Distillation(
             slots, Texts(), new DistillationOptions { ContextTokens = 200, SlotRows = 384, InferredU = 1 }, new AdamWOptions { WeightDecay = 0.01 },
-            new LearningRate { Peak = 4e-3, WarmUp = 100, Steps = Steps, FinalFraction = 0.03 }).Step);
+            new LearningRate { Peak = 3e-3, WarmUp = 100, Steps = Steps, FinalFraction = 0.03 }).Step);
         ptp.PickSoftness = 0; // laws are read as the paper reads them, by the rule itself
         return ptp;
     }
@@ -104,9 +105,9 @@ internal sealed class KingWalk(StudySpace space)
         var random = new RandomStream(1, "training walks");
         return space.Slots($"walk-inverse-{embedding.Replace(':', '.')}-{rule.Replace(':', '.')}", new Transformer(space.Backend, Config, 2), () => new SlotModel(
             new Transformer(space.Backend, Config, 2), null, AuxiliaryEmbedding.Parse(embedding), 3, TripModels.Law, PickRule.Parse(rule), 1,
-            SlotStart.LastToken, SlotReading.Categorical), Steps, ptp => new InverseAutoregressiveTraining(
+            SlotStart.LastToken, SlotReading.Categorical), space.Steps(InverseSteps), ptp => new InverseAutoregressiveTraining(
             ptp, [.. Enumerable.Range(0, Sized(Walks)).Select(_ => Walk(random))], new InverseTrainingOptions { Rows = 400, Horizon = 3, OwnLawWeight = 0.8 },
-            new AdamWOptions { WeightDecay = 0.01 }, new LearningRate { Peak = 3e-3, WarmUp = 100, Steps = Steps, FinalFraction = 0.03 }).Step);
+            new AdamWOptions { WeightDecay = 0.01 }, new LearningRate { Peak = 3e-3, WarmUp = 100, Steps = space.Steps(InverseSteps), FinalFraction = 0.03 }).Step);
     }
 
     /// <summary>The base's own walks.</summary>

@@ -9,6 +9,7 @@ using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Tensors;
 using Ptp.Core.Training;
+using static System.FormattableString;
 
 namespace Ptp.Reference.Studies;
 
@@ -19,6 +20,12 @@ internal sealed class MultiTokenModels(StudySpace space)
 
     /// <summary>u of texts that no numbers wrote.</summary>
     public static Auxiliaries NoU { get; } = Auxiliaries.FromSeed(0);
+
+    /// <summary>Seeds of each model: two, or one if this is only a look.</summary>
+    public ulong[] Seeds => space.Effort >= 0.02 ? [1, 2] : [1];
+
+    /// <summary>What models of several seeds reach: mean (lowest to highest).</summary>
+    public static string Cell(double[] values) => Invariant($"{values.Average():0.0} ({values.Min():0.0} to {values.Max():0.0})");
 
     /// <summary>Sizes of a network of L blocks in all.</summary>
     public static TransformerConfig Config(int vocabulary, int context, int width, int layers, int heads) => new TransformerConfig
@@ -43,8 +50,9 @@ internal sealed class MultiTokenModels(StudySpace space)
     /// <param name="tokens">n.</param>
     /// <param name="texts">Texts; tokens from each prompt's end on are targets.</param>
     /// <param name="steps">Steps at effort 1.</param>
+    /// <param name="rate">Highest learning rate.</param>
     /// <param name="seed">Of weights and batches.</param>
-    public Transformer Train(string name, TransformerConfig config, int tokens, IReadOnlyList<Completion> texts, int steps, ulong seed)
+    public Transformer Train(string name, TransformerConfig config, int tokens, IReadOnlyList<Completion> texts, int steps, double rate, ulong seed)
     {
         var trunk = config with { Layers = config.Layers - (tokens - 1) };
         return space.Network($"{name}-n{tokens}-{seed}", trunk.Validated(), space.Steps(steps), model =>
@@ -60,7 +68,7 @@ internal sealed class MultiTokenModels(StudySpace space)
             return new JointTraining(model, heads, texts, new JointTrainingOptions
             {
                 Rows = Rows,
-                Rate = new LearningRate { Peak = 4e-3, WarmUp = 50, Steps = space.Steps(steps), FinalFraction = 0.03 },
+                Rate = new LearningRate { Peak = rate, WarmUp = 50, Steps = space.Steps(steps), FinalFraction = 0.03 },
                 Optimiser = new AdamWOptions { WeightDecay = 0.05 },
                 Seed = seed,
             }).Step;

@@ -10,13 +10,20 @@ namespace Ptp.Tests.Backends;
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class DeviceFactAttribute : FactAttribute
 {
-    private static readonly bool s_found = GpuDevices.List().Count > 0;
+    private static readonly IReadOnlyList<string> s_found = GpuDevices.List();
 
     public DeviceFactAttribute()
     {
-        if (!s_found)
+        if (s_found.Count == 0)
         {
             Skip = "no CUDA or OpenCL device; Ptp.Gpu/pocl.sh makes one of CPU threads";
         }
+    }
+
+    /// <summary>True for what needs CUDA.</summary>
+    public bool Cuda
+    {
+        get => Skip?.Contains("CUDA device", StringComparison.Ordinal) ?? false;
+        set => Skip = !value || s_found.Any(name => name.StartsWith("CUDA", StringComparison.Ordinal)) ? Skip : "no CUDA device";
     }
 }

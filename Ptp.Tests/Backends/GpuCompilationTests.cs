@@ -31,14 +31,24 @@ public sealed class GpuCompilationTests(ITestOutputHelper output)
             Assert.Contains($".target {target}", ptx, StringComparison.Ordinal);
             Assert.DoesNotContain("call.uni", ptx, StringComparison.Ordinal);
             Assert.DoesNotContain(".extern", ptx, StringComparison.Ordinal);
-            if (kernel != typeof(TensorProductKernel<PtxMma>)) // inline assembly takes its operands from memory that ptxas makes registers of
+            var first = kernel.GenericTypeArguments.FirstOrDefault();
+            var instruction = first == typeof(PtxBf16) ? "mma.sync.aligned.m16n8k16.row.col.f32.bf16"
+                : first == typeof(PtxTf32) ? "mma.sync.aligned.m16n8k8.row.col.f32.tf32" : null;
+            if (instruction is null) // inline assembly takes its operands from memory that ptxas makes registers of
             {
                 Assert.DoesNotContain(".local", ptx, StringComparison.Ordinal); // sums that fell out of the registers
             }
 
-            if (kernel.Name.Contains("Product", StringComparison.Ordinal) || kernel == typeof(MatMulKernel))
+            if (kernel.Name.Contains("Product", StringComparison.Ordinal) || kernel == typeof(MatMulKernel<FullWeights>))
             {
-                Assert.Contains(kernel == typeof(TensorProductKernel<PtxMma>) ? "mma.sync.aligned.m16n8k16" : "fma.rn.f32", ptx, StringComparison.Ordinal);
+                Assert.Contains(instruction ?? "fma.rn.f32", ptx, StringComparison.Ordinal);
+                Assert.Equal(first == typeof(PtxTf32), ptx.Contains("cvt.rna.tf32.f32", StringComparison.Ordinal));
+            }
+
+            if (kernel == typeof(PickKernel))
+            {
+                Assert.Contains("div.rn.f64", ptx, StringComparison.Ordinal); // the law's factor must be rounded as the host rounds it
+                Assert.Contains("cvt.rn.f32.f64", ptx, StringComparison.Ordinal);
             }
 
             if (kernel.Name.StartsWith("TiledProduct", StringComparison.Ordinal))
@@ -70,14 +80,14 @@ public sealed class GpuCompilationTests(ITestOutputHelper output)
     {
         using var context = GpuDevices.TryOpen(GpuDeviceKind.Simulator)!;
         using var backend = new CLBackend(
-            context, new CLCapabilityContext(false, false, false, false, false), CLDeviceVendor.Other,
+            context, new CLCapabilityContext(false, true, false, false, false), CLDeviceVendor.Other,
             CLBackend.MinimumVersion);
         foreach (var kernel in s_kernels)
         {
             var source = ((CLCompiledKernel)backend.Compile(Entry(kernel), default)).Source;
             Assert.Contains("kernel void", source, StringComparison.Ordinal);
             Assert.DoesNotContain("FusedMultiplyAdd", source, StringComparison.Ordinal);
-            if (kernel == typeof(MatMulKernel))
+            if (kernel == typeof(MatMulKernel<FullWeights>))
             {
                 Assert.Contains("fma(", source.Replace(" ", "", StringComparison.Ordinal), StringComparison.Ordinal);
             }
@@ -98,10 +108,15 @@ public sealed class GpuCompilationTests(ITestOutputHelper output)
     }
 
     private static IEnumerable<Type> Closed(Type kernel) => !kernel.IsGenericTypeDefinition ? [kernel]
-        : kernel == typeof(TiledProductKernel<>) ? [kernel.MakeGenericType(typeof(Tile64)), kernel.MakeGenericType(typeof(Tile128))]
-        : kernel == typeof(NarrowProductKernel<>)
-            ? [.. ((Type[])[typeof(RowSum), typeof(Twice<RowSum>), typeof(Twice<Twice<RowSum>>), typeof(Twice<Twice<Twice<RowSum>>>)]).Select(rows => kernel.MakeGenericType(rows))]
-        : kernel == typeof(TensorProductKernel<>) ? [kernel.MakeGenericType(typeof(PtxMma))]
+        : from weights in (Type[])[typeof(FullWeights), typeof(HalfWeights)]
+          from form in FormsOf(kernel)
+          select kernel.MakeGenericType([.. form, weights]);
+
+    private static Type[][] FormsOf(Type kernel) =>
+        kernel == typeof(MatMulKernel<>) ? [[]]
+        : kernel == typeof(TiledProductKernel<,>) ? [[typeof(Tile64)], [typeof(Tile128)]]
+        : kernel == typeof(NarrowProductKernel<,>) ? [[typeof(RowSum)], [typeof(Twice<RowSum>)], [typeof(Twice<Twice<RowSum>>)], [typeof(Twice<Twice<Twice<RowSum>>>)]]
+        : kernel == typeof(TensorProductKernel<,>) ? [[typeof(PtxBf16)], [typeof(PtxTf32)]]
         : throw new InvalidOperationException($"Name the forms of {kernel} here.");
 
     private static EntryPointDescription Entry(Type kernel) => typeof(IGroupKernel).IsAssignableFrom(kernel)

@@ -165,13 +165,13 @@ public sealed class StoredWeightTests : IDisposable
         return y.Span.ToArray();
     }
 
-    private static Tensor Put(CpuBackend backend, float[] values, int rows, int columns)
+    internal static Tensor Put(CpuBackend backend, float[] values, int rows, int columns)
     {
         var tensor = backend.Allocate(rows, columns);
         backend.Upload(values, tensor);
         return tensor;
     }
 
-    private static float[] Normal(Random random, int count) =>
+    internal static float[] Normal(Random random, int count) =>
         [.. Enumerable.Range(0, count).Select(_ => (float)(Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(6.2831853 * random.NextDouble())))];
 }

@@ -15,7 +15,7 @@ internal class WrappedBackend(IBackend inner) : IBackend
 
     public void Upload(ReadOnlySpan<float> source, Tensor destination) => inner.Upload(source, destination);
 
-    public void Download(Tensor source, Span<float> destination) => inner.Download(source, destination);
+    public virtual void Download(Tensor source, Span<float> destination) => inner.Download(source, destination);
 
     public void Copy(Tensor source, Tensor destination) => inner.Copy(source, destination);
 

@@ -187,7 +187,8 @@ public sealed class LogitsTransformTests
     }
 
     // Sizes on both sides of every block and prefilter limit; spiky, flat, tied, forbidden and wide-ranging logits.
-    private static (float[] Logits, SamplingOptions Options) Case(int seed)
+    /// <summary>Logits of many kinds, ties and forbidden tokens among them, and a law; used by the device's picks as well.</summary>
+    internal static (float[] Logits, SamplingOptions Options) Case(int seed)
     {
         var random = new Random(seed);
         int[] sizes = [1, 2, 5, 15, 16, 17, 33, 100, 511, 1024, 1025, 1500, 3000];

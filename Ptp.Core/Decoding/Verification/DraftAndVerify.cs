@@ -138,6 +138,6 @@ public sealed class DraftAndVerify : IDecoder
         var hidden = model.Blocks(tape, x, _session.BaseRows(first, visibility, positions), own.Lora);
         _session.Stats.AddCall(first + all.Length);
         _session.Cache.Append(first);
-        _session.KeepLogits(model.Logits(tape, hidden.Slice(first, all.Length)).Value);
+        _session.KeepLogits(model.Logits(tape, hidden.Slice(first, all.Length)).Value, first);
     }
 }
