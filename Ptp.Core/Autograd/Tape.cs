@@ -85,28 +85,7 @@ public sealed partial class Tape(IBackend backend)
     public void MatMul(Variable x, Parameter weight, Variable y, bool accumulate = false)
     {
         backend.MatMul(x.Value, weight.Packed(), accumulate, y.Value);
-        if (Records(y))
-        {
-            Record(new Step { X = x, Y = y, Weight = weight }, static (tape, in s) => tape.MatMulBackward(s.X, s.Weight, tape.Whole(s.Y)));
-        }
-    }
-
-    /// <summary>y += scale * (x A^T) B^T in place; A [r, K], B [N, r]. The addition of gated LoRA.</summary>
-    public void AddLowRank(Variable x, Parameter a, Parameter b, float scale, Variable y)
-    {
-        var h = Empty(x.Value.Rows, a.Value.Rows);
-        backend.MatMul(x.Value, a.Packed(), false, h.Value);
-        backend.Scale(scale, h.Value);
-        backend.MatMul(h.Value, b.Packed(), true, y.Value);
-        if (Records(y))
-        {
-            Record(new Step { X = x, Z = h, Y = y, Weight = a, Second = b, Scale = scale }, static (tape, in s) =>
-            {
-                tape.MatMulBackward(s.Z, s.Second, tape.Whole(s.Y)); // y += h B^T
-                tape.Backend.Scale(s.Scale, tape.Whole(s.Z)); // h = scale * x A^T
-                tape.MatMulBackward(s.X, s.Weight, tape.Whole(s.Z));
-            });
-        }
+        RecordMatMul(x, weight, y);
     }
 
     /// <summary>RMSNorm with gain [1, D].</summary>
@@ -122,17 +101,6 @@ public sealed partial class Tape(IBackend backend)
         }
 
         return y;
-    }
-
-    /// <summary>Rotary positions, in place.</summary>
-    public void Rope(Variable x, RopeTable table, ReadOnlySpan<int> positions)
-    {
-        backend.Rope(table, positions, x.Value);
-        if (Records(x))
-        {
-            Record(new Step { Y = x, Rope = table, Numbers = Keep(positions) }, static (tape, in s) =>
-                tape.Backend.RopeBackward(s.Rope, tape.Kept(s.Numbers), tape.Whole(s.Y)));
-        }
     }
 
     /// <summary>Attention of q [R, H * K] over the cache and own keys and values [R, G * K].</summary>

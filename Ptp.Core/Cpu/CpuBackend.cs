@@ -11,6 +11,7 @@ namespace Ptp.Core.Cpu;
 /// <summary>IBackend on CPU vectors and threads.</summary>
 public sealed unsafe partial class CpuBackend : IBackend
 {
+    private const int MostTogether = 4;
     private long _read; // bytes of weights that products have read
     private readonly CpuPool _pool;
     private readonly Lock _scratchGate = new();
@@ -130,6 +131,39 @@ public sealed unsafe partial class CpuBackend : IBackend
     }
 
     /// <inheritdoc/>
+    public void MatMul(ReadOnlySpan<Product> products)
+    {
+        if (products.Length is < 2 or > MostTogether || !ReadAlike(products))
+        {
+            foreach (var product in products)
+            {
+                product.Run(this);
+            }
+
+            return;
+        }
+
+        var jobs = stackalloc MatMul.Job[MostTogether];
+        for (var i = 0; i < products.Length; i++)
+        {
+            var (x, w, y) = (products[i].X, (CpuPackedMatrix)products[i].Weight, products[i].Y);
+            Shape(x, y.Rows, w.Inputs);
+            Shape(y, x.Rows, w.Outputs);
+            var panels = w.Panels(x.Rows, _pool, out var form);
+            var isFar = w.IsFar(Interlocked.Add(ref _read, panels.Bytes));
+            jobs[i] = Cpu.MatMul.Plan(x.Pointer, w.Inputs, 1, x.Rows, w.Inputs, panels.Start, w.Outputs, y.Pointer,
+                products[i].Accumulate, _pool.Threads, form == PanelForm.Half, isFar);
+        }
+
+        Cpu.MatMul.Run(jobs, products.Length, _pool);
+        foreach (var product in products)
+        {
+            product.Finish(this);
+            GC.KeepAlive(product.Weight);
+        }
+    }
+
+    /// <inheritdoc/>
     public void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, bool accumulate, Tensor dX) =>
         MatMul(dY, transposedWeight, accumulate, dX);
 
@@ -209,6 +243,21 @@ public sealed unsafe partial class CpuBackend : IBackend
 
     /// <inheritdoc/>
     public void Dispose() => _pool.Dispose();
+
+    /// <summary>True if one packed left side serves all: the same rows of x, against panels of floats or of BF16.</summary>
+    private static bool ReadAlike(ReadOnlySpan<Product> products)
+    {
+        var x = products[0].X;
+        foreach (var product in products)
+        {
+            if (product.X != x || ((CpuPackedMatrix)product.Weight).Format == WeightFormat.Int8)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
 
     private static void Same(Tensor a, Tensor b) => Shape(a, b.Rows, b.Columns);
 

@@ -25,20 +25,29 @@ internal static unsafe partial class MatMul
         float* a, nint rowStride, nint innerStride, int rows, int inner, byte* panels, int columns, float* c,
         bool accumulate, CpuPool pool, bool half = false, bool far = false)
     {
+        var job = Plan(a, rowStride, innerStride, rows, inner, panels, columns, c, accumulate, pool.Threads, half, far);
+        Run(&job, 1, pool);
+    }
+
+    /// <summary>How a product is split into tasks: enough to keep every thread busy when one of them loses its core for a while.</summary>
+    public static Job Plan(
+        float* a, nint rowStride, nint innerStride, int rows, int inner, byte* panels, int columns, float* c,
+        bool accumulate, int threads, bool half, bool far)
+    {
         if (rows == 0 || columns == 0)
         {
-            return;
+            return default;
         }
 
         var panelCount = (columns + Panel - 1) / Panel;
         var strips = (rows + MaxRows - 1) / MaxRows;
-        // Enough tasks to keep every thread busy when one of them loses its core for a while.
-        var wanted = 4 * pool.Threads;
+        var wanted = 4 * threads;
         var isTall = strips >= 2 * wanted;
         var rowTasks = (strips + StripsPerTask - 1) / StripsPerTask;
-        rowTasks = isTall ? (Math.Max(rowTasks, wanted) + pool.Threads - 1) / pool.Threads * pool.Threads : rowTasks;
+        rowTasks = isTall ? (Math.Max(rowTasks, wanted) + threads - 1) / threads * threads : rowTasks;
         var columnTasks = isTall ? 1 : Math.Clamp((wanted + rowTasks - 1) / rowTasks, 1, (panelCount + 3) / 4);
-        var job = new Job
+        var panelsPerTask = ((panelCount + columnTasks - 1) / columnTasks + 3) / 4 * 4;
+        return new Job
         {
             A = a,
             RowStride = rowStride,
@@ -54,31 +63,59 @@ internal static unsafe partial class MatMul
             Accumulate = accumulate,
             StripCount = strips,
             RowTasks = rowTasks,
-            PanelsPerTask = ((panelCount + columnTasks - 1) / columnTasks + 3) / 4 * 4,
+            PanelsPerTask = panelsPerTask,
+            Tasks = rowTasks * ((panelCount + panelsPerTask - 1) / panelsPerTask),
+            PacksLeft = !isTall && (rows > 1 || innerStride != 1 || Width != VectorWidth.V512),
         };
-        columnTasks = (panelCount + job.PanelsPerTask - 1) / job.PanelsPerTask;
-        if (!isTall && (rows > 1 || innerStride != 1 || Width != VectorWidth.V512))
+    }
+
+    /// <summary>Products of one left side: it is packed once, and threads are woken once.</summary>
+    public static void Run(Job* jobs, int count, CpuPool pool)
+    {
+        var (tasks, arithmetic, reading) = (0, 0L, 0L);
+        for (var job = jobs; job < jobs + count; job++)
         {
-            PackLeft(&job, pool);
+            tasks += job->Tasks;
+            arithmetic += (long)job->Rows * job->Inner * job->Columns;
+            reading += (long)job->Inner * job->Columns;
+        }
+
+        if (tasks > 0 && jobs->PacksLeft)
+        {
+            PackLeft(jobs, pool);
+            for (var job = jobs + 1; job < jobs + count; job++)
+            {
+                job->Packed = jobs->Packed;
+            }
         }
 
         // A second thread costs a microsecond: not worth it below two of arithmetic, nor below three of reading weights.
-        if ((long)rows * inner * columns < 100_000 && (long)inner * columns < 20_000)
+        if (arithmetic < 100_000 && reading < 20_000)
         {
-            for (var task = 0; task < rowTasks * columnTasks; task++)
+            for (var task = 0; task < tasks; task++)
             {
-                RunTask(&job, task);
+                RunTask((void*)jobs, task);
             }
 
             return;
         }
 
-        pool.Run(rowTasks * columnTasks, &RunTask, &job);
+        pool.Run(tasks, &RunTask, jobs);
     }
 
     private static void RunTask(void* context, int task)
     {
         var job = (Job*)context;
+        for (; task >= job->Tasks; job++)
+        {
+            task -= job->Tasks;
+        }
+
+        RunTask(job, task);
+    }
+
+    private static void RunTask(Job* job, int task)
+    {
         switch (job->Half, job->Far)
         {
             case (false, false): RunTask<FullWeights>(job, task); break;
@@ -279,7 +316,8 @@ internal static unsafe partial class MatMul
         public readonly float* At(int row, int height) => Start + (nint)row * Depth + (nint)First * height;
     }
 
-    private struct Job
+    /// <summary>A planned product.</summary>
+    internal struct Job
     {
         public float* A;
         public nint RowStride;
@@ -297,5 +335,7 @@ internal static unsafe partial class MatMul
         public bool Accumulate;
         public bool Half;
         public bool Far;
+        public int Tasks;
+        public bool PacksLeft;
     }
 }

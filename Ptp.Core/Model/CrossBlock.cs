@@ -69,8 +69,7 @@ internal sealed class CrossBlock
         var heads = new HeadShape(_config.Heads, _config.KeyValueHeads, _config.HeadSize);
         var input = Normed(tape, x, 0);
         var (q, k, v) = (Linear(tape, BlockLinear.Query, input), Linear(tape, BlockLinear.Key, input), Linear(tape, BlockLinear.Value, input));
-        tape.Rope(q, _rope, rows.Positions);
-        tape.Rope(k, _rope, rows.Positions);
+        tape.RopeAndStore(_rope, rows.Positions, q, k, v, [], default);
         var h = tape.Add(x, Linear(tape, BlockLinear.Output, tape.Attention(q, k, v, default, rows.Visibility, heads)));
 
         var both = tape.Stack(memory, Normed(tape, h, 1)); // [S + R, D]

@@ -75,10 +75,10 @@ public sealed class GatedLora
     /// <summary>All A and B.</summary>
     public IEnumerable<Parameter> Parameters => _a.Concat(_b);
 
-    /// <summary>y += s * B (A x) for the rows given.</summary>
-    internal void AddTo(Tape tape, int layer, BlockLinear linear, Variable x, Variable y)
+    /// <summary>y_i += s * B_i (A_i x) in some rows, for linear maps that follow each other from <paramref name="first"/> on.</summary>
+    internal void AddTo(Tape tape, int layer, BlockLinear first, Variable x, ReadOnlySpan<Variable> y, int start, int count)
     {
-        var i = layer * LinearsPerBlock + (int)linear;
-        tape.AddLowRank(x, _a[i], _b[i], (float)Scale, y);
+        var i = layer * LinearsPerBlock + (int)first;
+        tape.AddLowRank(x.Slice(start, count), _a.AsSpan(i, y.Length), _b.AsSpan(i, y.Length), (float)Scale, y, start);
     }
 }

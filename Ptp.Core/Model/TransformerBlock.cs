@@ -78,57 +78,60 @@ public sealed class TransformerBlock
     public Variable Run(Tape tape, Variable x, CallRows rows, int layer, GatedLora? lora = null, Variable? second = null)
     {
         var input = _attentionNorm is { } norm ? tape.RmsNorm(x, norm, _config.NormEpsilon) : x;
-        var h = tape.Add(x, Attend(tape, input, second, rows, layer, lora));
-        return tape.Add(h, Mlp(tape, tape.RmsNorm(h, _mlpNorm, _config.NormEpsilon), rows, layer, lora));
+        var h = Added(tape, x, BlockLinear.Output, Attend(tape, input, second, rows, layer, lora), rows, layer, lora);
+        var normed = tape.RmsNorm(h, _mlpNorm, _config.NormEpsilon);
+        var (gate, up) = (Empty(tape, BlockLinear.Gate, normed), Empty(tape, BlockLinear.Up, normed));
+        Linear(tape, BlockLinear.Gate, normed, [gate, up], rows, layer, lora);
+        return Added(tape, h, BlockLinear.Down, tape.SwiGlu(gate, up), rows, layer, lora);
     }
 
+    /// <summary>What the heads read, [R, H * K].</summary>
     private Variable Attend(Tape tape, Variable x, Variable? second, CallRows rows, int layer, GatedLora? lora)
     {
-        var q = Projected(tape, BlockLinear.Query, x, second, rows, layer, lora);
-        var k = Projected(tape, BlockLinear.Key, x, second, rows, layer, lora);
-        var v = Projected(tape, BlockLinear.Value, x, second, rows, layer, lora);
-        tape.Rope(q, _rope, rows.Positions);
-        tape.Rope(k, _rope, rows.Positions);
-        var cache = rows.Cache is null ? default : rows.Cache[layer];
-        var heads = new HeadShape(_config.Heads, _config.KeyValueHeads, _config.HeadSize);
-        var mixed = tape.Attention(q, k, v, cache, rows.Visibility, heads);
-        if (!rows.CacheSlots.IsEmpty)
-        {
-            _backend.Scatter(k.Value, rows.CacheSlots, cache.Keys!);
-            _backend.Scatter(v.Value, rows.CacheSlots, cache.Values!);
-        }
-
-        return Linear(tape, BlockLinear.Output, mixed, rows, layer, lora);
-    }
-
-    private Variable Projected(
-        Tape tape, BlockLinear linear, Variable x, Variable? second, CallRows rows, int layer, GatedLora? lora)
-    {
-        var y = Linear(tape, linear, x, rows, layer, lora);
+        var (q, k, v) = (Empty(tape, BlockLinear.Query, x), Empty(tape, BlockLinear.Key, x), Empty(tape, BlockLinear.Value, x));
+        Linear(tape, BlockLinear.Query, x, [q, k, v], rows, layer, lora);
         if (second is not null)
         {
-            tape.MatMul(second, _second[(int)linear], y, accumulate: true);
+            tape.MatMul(second, _second[0], q, accumulate: true);
+            tape.MatMul(second, _second[1], k, accumulate: true);
+            tape.MatMul(second, _second[2], v, accumulate: true);
         }
 
-        return y;
+        var cache = rows.Cache is null ? default : rows.Cache[layer];
+        tape.RopeAndStore(_rope, rows.Positions, q, k, v, rows.CacheSlots, cache);
+        var heads = new HeadShape(_config.Heads, _config.KeyValueHeads, _config.HeadSize);
+        return tape.Attention(q, k, v, cache, rows.Visibility, heads);
     }
 
-    private Variable Mlp(Tape tape, Variable x, CallRows rows, int layer, GatedLora? lora)
+    private Variable Empty(Tape tape, BlockLinear linear, Variable x)
     {
-        var gate = Linear(tape, BlockLinear.Gate, x, rows, layer, lora);
-        var up = Linear(tape, BlockLinear.Up, x, rows, layer, lora);
-        return Linear(tape, BlockLinear.Down, tape.SwiGlu(gate, up), rows, layer, lora);
+        var weight = _linears[(int)linear];
+        return tape.Empty(x.Value.Rows, weight.Value.Rows, x.Gradient is not null || weight.Gradient is not null);
     }
 
-    private Variable Linear(Tape tape, BlockLinear linear, Variable x, CallRows rows, int layer, GatedLora? lora)
+    /// <summary>Linear maps of the same input that follow each other in <see cref="BlockLinear"/>, LoRA added in gated rows.</summary>
+    private void Linear(
+        Tape tape, BlockLinear first, Variable x, ReadOnlySpan<Variable> y, CallRows rows, int layer, GatedLora? lora)
     {
-        var y = tape.MatMul(x, _linears[(int)linear]);
+        tape.MatMul(x, _linears.AsSpan((int)first, y.Length), y);
         var gated = x.Value.Rows - rows.GateStart;
         if (lora is not null && gated > 0)
         {
-            lora.AddTo(tape, layer, linear, x.Slice(rows.GateStart, gated), y.Slice(rows.GateStart, gated));
+            lora.AddTo(tape, layer, first, x, y, rows.GateStart, gated);
+        }
+    }
+
+    /// <summary>stream + Linear(x); without gated rows in one op, of which base rows have the same bits.</summary>
+    private Variable Added(
+        Tape tape, Variable stream, BlockLinear linear, Variable x, CallRows rows, int layer, GatedLora? lora)
+    {
+        if (lora is null || x.Value.Rows <= rows.GateStart)
+        {
+            return tape.MatMulAdd(stream, x, _linears[(int)linear]);
         }
 
-        return y;
+        var y = Empty(tape, linear, x);
+        Linear(tape, linear, x, [y], rows, layer, lora);
+        return tape.Add(stream, y);
     }
 }
