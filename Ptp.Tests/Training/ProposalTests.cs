@@ -14,6 +14,7 @@ namespace Ptp.Tests.Training;
 
 public sealed class ProposalTests
 {
+    private const int Tests = 2000; // texts: a difference of two shares is known to 0.016
     private static readonly CpuBackend s_backend = new(2);
 
     [Theory]
@@ -100,6 +101,8 @@ public sealed class ProposalTests
     {
         var random = new RandomStream(5, "taught");
         var law = new SamplingOptions();
+        // A law learned from single tokens is a noisier lesson than a law or a token that is certain.
+        var steps = reading == SlotReading.Categorical && loss == DistillationLoss.CrossEntropy ? 2700 : 900;
         var ptp = Model(random, "inverse-cdf", reading, law, embedding);
         var plain = new Autoregressive(ptp.Network, law, ptp.Rule);
         Completion[] texts = [.. Enumerable.Range(0, 400).Select(i =>
@@ -109,15 +112,15 @@ public sealed class ProposalTests
         })];
         var trainer = new Distillation(
             ptp, texts, new DistillationOptions { ContextTokens = 120, SlotRows = 60, Loss = loss, Proposals = source, InferredU = 1 },
-            new AdamWOptions { WeightDecay = 0 }, new LearningRate { Peak = 1e-2, WarmUp = 10, Steps = 900, FinalFraction = 0.02 });
-        for (var step = 0; step < 900; step++)
+            new AdamWOptions { WeightDecay = 0 }, new LearningRate { Peak = 1e-2, WarmUp = 10, Steps = steps, FinalFraction = 0.02 });
+        for (var step = 0; step < steps; step++)
         {
             trainer.Step();
         }
 
         var decoder = new ErrorCorrectedDecoding(ptp.Network, ptp.NewDrafter(), law, ptp.Rule, slots: 2, exactFirst: true);
         var right = 0;
-        for (var i = 0; i < 400; i++)
+        for (var i = 0; i < Tests; i++)
         {
             decoder.Decode([3], Auxiliaries.FromSeed(10_000 + (ulong)i), new DecodeLimits(3, []), commitment =>
             {
@@ -126,7 +129,7 @@ public sealed class ProposalTests
             });
         }
 
-        return right / 400.0;
+        return right / (double)Tests;
     }
 
     /// <summary>A base of 12 tokens with laws that depend on the last token, and random slots on it.</summary>
