@@ -19,8 +19,9 @@ public static partial class FastMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> ExpBelowZero(Vector512<float> x)
     {
-        var s = Parts(x, out var n);
-        return Vector512.AndNot((s + Vector512<float>.One) * PowerOfTwo(n), Vector512.LessThan(x, Vector512.Create(ExpLowest)));
+        var p = Parts(x, out var n, out var whole) + Vector512<float>.One;
+        var result = Avx512F.IsSupported ? Avx512F.Scale(p, whole) : p * PowerOfTwo(n);
+        return Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512.Create(ExpLowest)), Vector512<float>.Zero, result);
     }
 
     /// <summary>exp of eight numbers, none above zero.</summary>
@@ -60,7 +61,7 @@ public static partial class FastMath
     private static Vector512<float> Gate(Vector512<float> x, Vector512<float> y)
     {
         var one = Vector512<float>.One;
-        var s = Parts(-Vector512.MinNative(Vector512.Create(Open), x), out var n);
+        var s = Parts(-Vector512.MinNative(Vector512.Create(Open), x), out var n, out _);
         var scale = PowerOfTwo(n);
         var fraction = s * scale;
         var d = one + scale + fraction;
@@ -103,7 +104,7 @@ public static partial class FastMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<float> Bounded(Vector256<float> x) => Vector256.MaxNative(Vector256.Create(Closed), x);
 
-    /// <summary>2^n of what <see cref="Parts(Vector512{float}, out Vector512{int})"/> says; n from -126 to 127.</summary>
+    /// <summary>2^n of what <see cref="Parts(Vector512{float}, out Vector512{int}, out Vector512{float})"/> says; n from -126 to 127.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> PowerOfTwo(Vector512<int> n) =>
         (Vector512.ShiftLeft(n, 23) + Vector512.Create(ExponentOfOne)).AsSingle();

@@ -4,6 +4,7 @@
 
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Ptp.Core.Cpu;
 
@@ -64,7 +65,15 @@ public static partial class FastMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Exp(Vector512<float> x)
     {
-        var p = Parts(x, out var n) + Vector512<float>.One;
+        if (Avx512F.IsSupported)
+        {
+            // One instruction multiplies by 2^n and overflows as it should; of x above, only that it is above matters.
+            var near = Vector512.MinNative(Vector512.Create(ExpHighest + 1f), x); // NaN stays
+            var scaled = Avx512F.Scale(Parts(near, out _, out var whole) + Vector512<float>.One, whole);
+            return Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512.Create(ExpLowest)), Vector512<float>.Zero, scaled);
+        }
+
+        var p = Parts(x, out var n, out _) + Vector512<float>.One;
         var result = (p.AsInt32() + Vector512.ShiftLeft(n, 23)).AsSingle();
         result = Vector512.ConditionalSelect(
             Vector512.LessThanOrEqual(x, Vector512.Create(ExpHighest)), result, x * float.PositiveInfinity);
@@ -74,12 +83,13 @@ public static partial class FastMath
     /// <summary>exp(x) = (1 + s) 2^n, s = r + r^2 q(r).</summary>
     /// <param name="x">The exponents.</param>
     /// <param name="n">n in its low bits; what is above is for a shift by 23 to drop.</param>
+    /// <param name="whole">n.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Parts(Vector512<float> x, out Vector512<int> n)
+    private static Vector512<float> Parts(Vector512<float> x, out Vector512<int> n, out Vector512<float> whole)
     {
         var magic = Vector512.Create(Magic);
         var t = Vector512.FusedMultiplyAdd(x, Vector512.Create(Log2E), magic);
-        var whole = t - magic;
+        whole = t - magic;
         var r = Vector512.FusedMultiplyAdd(whole, Vector512.Create(-Ln2High), x);
         r = Vector512.FusedMultiplyAdd(whole, Vector512.Create(-Ln2Low), r);
         var q = Vector512.FusedMultiplyAdd(Vector512.Create(Q4), r, Vector512.Create(Q3));
