@@ -96,26 +96,35 @@ public sealed class SamplerHead
     internal (Variable Gate, Variable Up) OfSlots(Tape tape, Variable slots)
     {
         var normed = tape.RmsNorm(slots, _norm, Network.Config.NormEpsilon);
-        return (tape.MatMul(normed, _gates[0]), tape.MatMul(normed, _ups[0]));
+        return Share(tape, normed, 0);
     }
 
     /// <summary>A token's share of gate and up, <paramref name="places"/> before the prediction, [1, F] each.</summary>
     internal (Variable Gate, Variable Up) OfToken(Tape tape, int token, int places)
     {
         var vector = Tokens(tape, [token]);
-        return (tape.MatMul(vector, _gates[places]), tape.MatMul(vector, _ups[places]));
+        return Share(tape, vector, places);
     }
 
     /// <summary>The latest token's share of gate and up, [1, F] each, from its hidden state behind <see cref="Depth"/> blocks, [1, D].</summary>
     internal (Variable Gate, Variable Up) OfLatest(Tape tape, Variable state)
     {
         var normed = Normed(tape, state);
-        return (tape.MatMul(normed, _gates[1]), tape.MatMul(normed, _ups[1]));
+        return Share(tape, normed, 1);
     }
 
     /// <summary>Gate and up complete: logits [R, V].</summary>
     internal Variable Finish(Tape tape, Variable slots, Variable gate, Variable up) =>
-        Network.Logits(tape, tape.Add(slots, tape.MatMul(tape.SwiGlu(gate, up), _down)));
+        Network.Logits(tape, tape.MatMulAdd(slots, tape.SwiGlu(gate, up), _down));
+
+    /// <summary>What one input adds to gate and up, [R, F] each.</summary>
+    private (Variable Gate, Variable Up) Share(Tape tape, Variable x, int input)
+    {
+        var needsGradient = x.Gradient is not null || _gates[input].Gradient is not null;
+        var (gate, up) = (tape.Empty(x.Value.Rows, Width, needsGradient), tape.Empty(x.Value.Rows, Width, needsGradient));
+        tape.MatMul(x, [_gates[input], _ups[input]], [gate, up]);
+        return (gate, up);
+    }
 
     private Variable Normed(Tape tape, Variable states) => tape.RmsNorm(states, _stateNorm!, Network.Config.NormEpsilon);
 

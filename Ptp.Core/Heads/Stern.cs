@@ -36,7 +36,7 @@ public sealed class Stern : IndependentHeads
         var h = Network.Normed(tape, states);
         var y = tape.MatMul(h, _up);
         AddBias(tape, _bias, y);
-        return tape.MatMul(tape.Add(h, tape.MatMul(Silu(tape, y), _down[k])), Network.Head);
+        return tape.MatMul(tape.MatMulAdd(h, Silu(tape, y), _down[k]), Network.Head);
     }
 
     /// <inheritdoc/>

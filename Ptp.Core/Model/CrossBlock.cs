@@ -70,16 +70,16 @@ internal sealed class CrossBlock
         var input = Normed(tape, x, 0);
         var (q, k, v) = (Linear(tape, BlockLinear.Query, input), Linear(tape, BlockLinear.Key, input), Linear(tape, BlockLinear.Value, input));
         tape.RopeAndStore(_rope, rows.Positions, q, k, v, [], default);
-        var h = tape.Add(x, Linear(tape, BlockLinear.Output, tape.Attention(q, k, v, default, rows.Visibility, heads)));
+        var h = tape.MatMulAdd(x, tape.Attention(q, k, v, default, rows.Visibility, heads), _linears[(int)BlockLinear.Output]);
 
         var both = tape.Stack(memory, Normed(tape, h, 1)); // [S + R, D]
         var read = tape.Attention(
             tape.MatMul(both, _cross[0]), tape.MatMul(both, _cross[1]), tape.MatMul(both, _cross[2]), default, reads, heads);
-        var g = tape.Add(h, tape.MatMul(read.Slice(memory.Value.Rows, x.Value.Rows), _cross[3]));
+        var g = tape.MatMulAdd(h, read.Slice(memory.Value.Rows, x.Value.Rows), _cross[3]);
 
         var inner = Normed(tape, g, 2);
         var gated = tape.SwiGlu(Linear(tape, BlockLinear.Gate, inner), Linear(tape, BlockLinear.Up, inner));
-        return tape.Add(g, Linear(tape, BlockLinear.Down, gated));
+        return tape.MatMulAdd(g, gated, _linears[(int)BlockLinear.Down]);
     }
 
     private Variable Normed(Tape tape, Variable x, int norm) => tape.RmsNorm(x, _norms[norm], _config.NormEpsilon);
