@@ -197,6 +197,12 @@ public sealed partial class GpuBackend
 
     private void Turn(RopeTable table, ReadOnlySpan<int> positions, Tensor x, float direction)
     {
+        CheckTurn(table, positions, x);
+        Run(x.Length / 2, new RopeKernel { Turn = TurnOf(table, positions, direction), X = View(x), PairsPerRow = x.Columns / 2 });
+    }
+
+    private static void CheckTurn(RopeTable table, ReadOnlySpan<int> positions, Tensor x)
+    {
         Same(positions.Length, x.Rows, nameof(Rope));
         var half = table.Cosine.Columns;
         Guard.Require(x.Columns % (2 * half) == 0, nameof(Rope), $"{x}", $"rows of whole heads of {2 * half}",
@@ -206,18 +212,16 @@ public sealed partial class GpuBackend
             Guard.Require((uint)position < (uint)table.Cosine.Rows, nameof(Rope), $"position {position}",
                 $"a position below {table.Cosine.Rows}", "Shorten the text, or use a model with a longer context.");
         }
-
-        Run(x.Length / 2, new RopeKernel
-        {
-            Cosine = View(table.Cosine),
-            Sine = View(table.Sine),
-            X = View(x),
-            Positions = _scope.Ints(positions),
-            Half = half,
-            PairsPerRow = x.Columns / 2,
-            Direction = direction,
-        });
     }
+
+    private RopeTurn TurnOf(RopeTable table, ReadOnlySpan<int> positions, float direction) => new()
+    {
+        Cosine = View(table.Cosine),
+        Sine = View(table.Sine),
+        Positions = _scope.Ints(positions),
+        Half = table.Cosine.Columns,
+        Direction = direction,
+    };
 
     /// <summary>A matter of the model alone, so that all calls of one model take the same kernel.</summary>
     private bool ByGroups(AttentionCall call, Tensor q, Tensor keys, Tensor values, CachedKeys cache, Tensor output) =>

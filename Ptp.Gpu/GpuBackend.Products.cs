@@ -66,59 +66,38 @@ public sealed partial class GpuBackend
     /// <summary>True if the device can run a rung.</summary>
     public bool Has(ProductKernel rung) => _scope.HasGroups || rung is ProductKernel.Best or ProductKernel.Elements;
 
-    private void Multiply(Tensor x, GpuPackedMatrix w, bool accumulate, Tensor y)
-    {
-        if (w.IsHalf)
-        {
-            Multiply(x, w, new HalfWeights { View = Words(w.Weight) }, accumulate, y);
-        }
-        else
-        {
-            Multiply(x, w, new FullWeights { View = View(w.Weight) }, accumulate, y);
-        }
-    }
-
-    private void Multiply<TWeights>(Tensor x, GpuPackedMatrix w, TWeights weights, bool accumulate, Tensor y)
+    private void Multiply<TWeights>(int rows, ProductParts<TWeights> parts, bool fits)
         where TWeights : struct, IWeights
     {
-        var fits = ByFours(x) && ByFours(w.Weight) && ByFours(y);
         if (fits && ByTensorCores)
         {
-            TensorTiles(x, weights, w.Inputs, innerFirst: false, accumulate, y);
+            TensorTiles(rows, parts, innerFirst: false);
             return;
         }
 
-        switch (Choose(x.Rows, w.Outputs, fits))
+        switch (Choose(rows, parts, fits))
         {
-            case ProductKernel.Narrow when x.Rows == 1:
-                Narrow<RowSum, TWeights>(x, weights, accumulate, y);
+            case ProductKernel.Narrow when rows == 1:
+                Narrow<RowSum, TWeights>(rows, parts);
                 break;
-            case ProductKernel.Narrow when x.Rows == 2:
-                Narrow<Twice<RowSum>, TWeights>(x, weights, accumulate, y);
+            case ProductKernel.Narrow when rows == 2:
+                Narrow<Twice<RowSum>, TWeights>(rows, parts);
                 break;
-            case ProductKernel.Narrow when x.Rows <= 4:
-                Narrow<Twice<Twice<RowSum>>, TWeights>(x, weights, accumulate, y);
+            case ProductKernel.Narrow when rows <= 4:
+                Narrow<Twice<Twice<RowSum>>, TWeights>(rows, parts);
                 break;
             case ProductKernel.Narrow:
-                Narrow<Twice<Twice<Twice<RowSum>>>, TWeights>(x, weights, accumulate, y);
+                Narrow<Twice<Twice<Twice<RowSum>>>, TWeights>(rows, parts);
                 break;
             case ProductKernel.Tiles64:
-                Tiles<Tile64, TWeights>(x, weights, w.Inputs, innerFirst: false, accumulate, y);
+                Tiles<Tile64, TWeights>(rows, parts, innerFirst: false);
                 break;
             case ProductKernel.Tiles128:
-                Tiles<Tile128, TWeights>(x, weights, w.Inputs, innerFirst: false, accumulate, y);
+                Tiles<Tile128, TWeights>(rows, parts, innerFirst: false);
                 break;
             default:
-                Run(y.Length, new MatMulKernel<TWeights>
-                {
-                    X = View(x),
-                    W = weights,
-                    Y = View(y),
-                    Inputs = w.Inputs,
-                    Outputs = w.Outputs,
-                    Accumulate = accumulate ? 1 : 0,
-                    Precision = (int)Precision,
-                });
+                parts = parts.Cut(1);
+                Run(rows * parts.Tiles, new MatMulKernel<TWeights> { Parts = parts, Precision = (int)Precision });
                 break;
         }
     }
@@ -126,22 +105,31 @@ public sealed partial class GpuBackend
     private void MultiplyGradient(Tensor dY, Tensor x, Tensor dW)
     {
         var fits = ByFours(dY) && ByFours(x) && ByFours(dW);
-        var rows = new FullWeights { View = View(x) };
+
+        // The sum runs over the rows, so dY [R, N] has its inner index first.
+        var sum = new ProductParts<FullWeights>([new ProductPart<FullWeights>
+        {
+            X = View(dY),
+            W = new FullWeights { View = View(x) },
+            Y = View(dW),
+            Addend = View(dW),
+            Inner = x.Rows,
+            Columns = dW.Columns,
+            Adds = 1,
+        }]);
         if (fits && ByTensorCores)
         {
-            TensorTiles(dY, rows, x.Rows, innerFirst: true, accumulate: true, dW);
+            TensorTiles(dW.Rows, sum, innerFirst: true);
             return;
         }
 
-        // The sum runs over the rows, so dY [R, N] has its inner index first.
-        var kernel = Choose(dW.Rows, dW.Columns, fits);
-        switch (kernel)
+        switch (Choose(dW.Rows, sum, fits))
         {
             case ProductKernel.Tiles128:
-                Tiles<Tile128, FullWeights>(dY, rows, x.Rows, innerFirst: true, accumulate: true, dW);
+                Tiles<Tile128, FullWeights>(dW.Rows, sum, innerFirst: true);
                 break;
             case ProductKernel.Tiles64 or ProductKernel.Narrow:
-                Tiles<Tile64, FullWeights>(dY, rows, x.Rows, innerFirst: true, accumulate: true, dW);
+                Tiles<Tile64, FullWeights>(dW.Rows, sum, innerFirst: true);
                 break;
             default:
                 Run(dW.Length, new MatMulBackwardWeightKernel
@@ -158,7 +146,8 @@ public sealed partial class GpuBackend
         }
     }
 
-    private ProductKernel Choose(int rows, int columns, bool fits)
+    private ProductKernel Choose<TWeights>(int rows, ProductParts<TWeights> parts, bool fits)
+        where TWeights : struct, IWeights
     {
         if (Precision != ProductPrecision.Single)
         {
@@ -175,85 +164,66 @@ public sealed partial class GpuBackend
 
         return !fits || !_scope.HasGroups ? ProductKernel.Elements
             : rows <= NarrowRows ? ProductKernel.Narrow
-            : TilesOf(rows, columns, 128) >= _scope.Accelerator.NumMultiprocessors ? ProductKernel.Tiles128 : ProductKernel.Tiles64;
+            : parts.Cut(128).Tiles * Runs(rows, 128) >= _scope.Accelerator.NumMultiprocessors ? ProductKernel.Tiles128 : ProductKernel.Tiles64;
     }
 
-    private void Narrow<TRows, TWeights>(Tensor x, TWeights weights, bool accumulate, Tensor y)
+    private void Narrow<TRows, TWeights>(int rows, ProductParts<TWeights> parts)
         where TRows : struct, IRowSums
         where TWeights : struct, IWeights
     {
         var threads = _scope.Accelerator.MaxNumThreadsPerGroup >= NarrowProduct.Threads ? NarrowProduct.Threads : GpuScope.GroupThreads;
-        var (rows, columns) = (default(TRows).Rows, threads / Chains.Count);
-        var tiles = (y.Columns + columns - 1) / columns;
-        RunGroups(tiles * ((x.Rows + rows - 1) / rows), threads, new NarrowProductKernel<TRows, TWeights>
-        {
-            X = View(x),
-            W = weights,
-            Y = View(y),
-            Rows = x.Rows,
-            Inputs = x.Columns,
-            Outputs = y.Columns,
-            Tiles = tiles,
-            Accumulate = accumulate ? 1 : 0,
-        });
+        parts = parts.Cut(threads / Chains.Count);
+        RunGroups(parts.Tiles * Runs(rows, default(TRows).Rows), threads, new NarrowProductKernel<TRows, TWeights> { Parts = parts, Rows = rows });
     }
 
-    private void Tiles<TTile, TWeights>(Tensor a, TWeights b, int inner, bool innerFirst, bool accumulate, Tensor c)
+    private void Tiles<TTile, TWeights>(int rows, ProductParts<TWeights> parts, bool innerFirst)
         where TTile : struct, ITile<TTile>
         where TWeights : struct, IWeights
     {
         var side = default(TTile).Side;
-        RunGroups(TilesOf(c.Rows, c.Columns, side), TiledProductKernel<TTile, TWeights>.Threads, new TiledProductKernel<TTile, TWeights>
+        parts = parts.Cut(side);
+        RunGroups(parts.Tiles * Runs(rows, side), TiledProductKernel<TTile, TWeights>.Threads, new TiledProductKernel<TTile, TWeights>
         {
-            A = View(a),
-            B = b,
-            C = View(c),
-            Rows = c.Rows,
-            Columns = c.Columns,
-            Inner = inner,
-            TileColumns = (c.Columns + side - 1) / side,
+            Parts = parts,
+            Rows = rows,
             InnerFirst = innerFirst ? 1 : 0,
-            Accumulate = accumulate ? 1 : 0,
         });
     }
 
-    private void TensorTiles<TWeights>(Tensor a, TWeights b, int inner, bool innerFirst, bool accumulate, Tensor c)
+    private void TensorTiles<TWeights>(int rows, ProductParts<TWeights> parts, bool innerFirst)
         where TWeights : struct, IWeights
     {
         switch ((Precision, EmulatesTensorCores))
         {
             case (ProductPrecision.BFloat16, true):
-                TensorTiles<EmulatedMma<Bf16Words>, TWeights>(a, b, inner, innerFirst, accumulate, c);
+                TensorTiles<EmulatedMma<Bf16Words>, TWeights>(rows, parts, innerFirst);
                 break;
             case (ProductPrecision.BFloat16, false):
-                TensorTiles<PtxBf16, TWeights>(a, b, inner, innerFirst, accumulate, c);
+                TensorTiles<PtxBf16, TWeights>(rows, parts, innerFirst);
                 break;
             case (_, true):
-                TensorTiles<EmulatedMma<Tf32Words>, TWeights>(a, b, inner, innerFirst, accumulate, c);
+                TensorTiles<EmulatedMma<Tf32Words>, TWeights>(rows, parts, innerFirst);
                 break;
             default:
-                TensorTiles<PtxTf32, TWeights>(a, b, inner, innerFirst, accumulate, c);
+                TensorTiles<PtxTf32, TWeights>(rows, parts, innerFirst);
                 break;
         }
     }
 
-    private void TensorTiles<TMma, TWeights>(Tensor a, TWeights b, int inner, bool innerFirst, bool accumulate, Tensor c)
+    private void TensorTiles<TMma, TWeights>(int rows, ProductParts<TWeights> parts, bool innerFirst)
         where TMma : struct, IMma
-        where TWeights : struct, IWeights => RunGroups(
-        TilesOf(c.Rows, c.Columns, TensorProduct.Side), TensorProduct.Threads, new TensorProductKernel<TMma, TWeights>
+        where TWeights : struct, IWeights
+    {
+        parts = parts.Cut(TensorProduct.Side);
+        RunGroups(parts.Tiles * Runs(rows, TensorProduct.Side), TensorProduct.Threads, new TensorProductKernel<TMma, TWeights>
         {
-            A = View(a),
-            B = b,
-            C = View(c),
-            Rows = c.Rows,
-            Columns = c.Columns,
-            Inner = inner,
-            TileColumns = (c.Columns + TensorProduct.Side - 1) / TensorProduct.Side,
+            Parts = parts,
+            Rows = rows,
             InnerFirst = innerFirst ? 1 : 0,
-            Accumulate = accumulate ? 1 : 0,
         });
+    }
 
-    private static int TilesOf(int rows, int columns, int side) => (rows + side - 1) / side * ((columns + side - 1) / side);
+    private static int Runs(int rows, int length) => (rows + length - 1) / length;
 
     /// <summary>True if every row is whole runs of four floats that start at a multiple of 16 bytes.</summary>
     private static bool ByFours(Tensor x) => x.Columns % 4 == 0 && x.Offset % 4 == 0;

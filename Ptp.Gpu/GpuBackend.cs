@@ -165,15 +165,7 @@ public sealed partial class GpuBackend : IBackend
     }
 
     /// <inheritdoc/>
-    public void MatMul(Tensor x, PackedMatrix weight, bool accumulate, Tensor y)
-    {
-        var w = weight as GpuPackedMatrix ?? throw new PtpException(
-            "Multiply by a packed weight", $"a {weight.GetType().Name}", $"a weight packed on {Name}",
-            "Pack it with the backend that multiplies.");
-        Shape(x, y.Rows, w.Inputs);
-        Shape(y, x.Rows, w.Outputs);
-        Multiply(x, w, accumulate, y);
-    }
+    public void MatMul(Tensor x, PackedMatrix weight, bool accumulate, Tensor y) => MatMul([new Product(x, weight, y, accumulate)]);
 
     /// <inheritdoc/>
     public void MatMulBackwardInput(Tensor dY, PackedMatrix transposedWeight, bool accumulate, Tensor dX) =>
@@ -191,12 +183,7 @@ public sealed partial class GpuBackend : IBackend
     public void Scatter(Tensor source, ReadOnlySpan<int> slots, Tensor destination)
     {
         Shape(source, slots.Length, destination.Columns);
-        foreach (var slot in slots)
-        {
-            Guard.Require(slot < destination.Rows, "Scatter", $"slot {slot}", $"a slot below {destination.Rows}",
-                "Use a larger destination.");
-        }
-
+        CheckSlots(slots, destination);
         Run(source.Length, new ScatterKernel
         {
             Source = View(source),
@@ -256,6 +243,15 @@ public sealed partial class GpuBackend : IBackend
         }
 
         return sum;
+    }
+
+    private static void CheckSlots(ReadOnlySpan<int> slots, Tensor destination)
+    {
+        foreach (var slot in slots)
+        {
+            Guard.Require(slot < destination.Rows, "Scatter", $"slot {slot}", $"a slot below {destination.Rows}",
+                "Use a larger destination.");
+        }
     }
 
     /// <summary>Slots with all but the last row of each dropped: threads write in any order.</summary>

@@ -21,12 +21,15 @@ public readonly record struct Product(
         Finish(backend);
     }
 
+    /// <summary>Refuses a sum that would be followed by two things.</summary>
+    public void Check() => Guard.Require((Accumulate ? 1 : 0) + (Scale != 1f ? 1 : 0) + (Addend is null ? 0 : 1) <= 1, "Multiply matrices",
+        $"a product that is accumulated ({Accumulate}), scaled ({Scale}) and added to ({Addend is not null})", "at most one of these",
+        "Do the others as ops of their own.");
+
     /// <summary>What follows the sum.</summary>
     public void Finish(IBackend backend)
     {
-        Guard.Require((Accumulate ? 1 : 0) + (Scale != 1f ? 1 : 0) + (Addend is null ? 0 : 1) <= 1, "Multiply matrices",
-            $"a product that is accumulated ({Accumulate}), scaled ({Scale}) and added to ({Addend is not null})", "at most one of these",
-            "Do the others as ops of their own.");
+        Check();
         if (Scale != 1f)
         {
             backend.Scale(Scale, Y);

@@ -34,32 +34,31 @@ internal static class Chains
     public static int Length(int inner) => (inner + (Count * Step) - 1) / (Count * Step) * Step;
 }
 
-/// <summary>y[r, n] = (or +=) sum over k of x[r, k] w[k, n]; x [R, K], w [K, N], y [R, N].</summary>
+/// <summary>y[r, n] = sum over k of x[r, k] w[k, n], of all parts.</summary>
 internal struct MatMulKernel<TWeights> : IElementKernel
     where TWeights : struct, IWeights
 {
-    public ArrayView<float> X, Y;
-    public TWeights W;
-    public int Inputs, Outputs, Accumulate, Precision; // ProductPrecision: what both operands are rounded to
+    public ProductParts<TWeights> Parts; // tiles of one column
+    public int Precision; // ProductPrecision: what both operands are rounded to
 
     public readonly void Element(int index)
     {
-        var row = index / Outputs;
-        var output = index - row * Outputs;
-        var (sum, length) = (0f, Chains.Length(Inputs));
-        for (var start = 0; start < Inputs; start += length)
+        var row = index / Parts.Tiles;
+        var (part, column) = Parts.At(index - (row * Parts.Tiles));
+        var (sum, length) = (0f, Chains.Length(part.Inner));
+        for (var start = 0; start < part.Inner; start += length)
         {
             var chain = 0f;
-            for (var k = start; k < start + length && k < Inputs; k++)
+            for (var k = start; k < start + length && k < part.Inner; k++)
             {
-                var (x, w) = (X[(row * Inputs) + k], W.One(k, output, Outputs));
+                var (x, w) = (part.X[(row * part.Inner) + k], part.W.One(k, column, part.Columns));
                 chain = DeviceMath.Fma(DeviceMath.Round(x, Precision), DeviceMath.Round(w, Precision), chain);
             }
 
             sum += chain;
         }
 
-        Y[index] = Accumulate == 0 ? sum : Y[index] + sum;
+        part.Keep((row * part.Columns) + column, sum);
     }
 }
 

@@ -63,26 +63,80 @@ internal struct ScatterKernel : IElementKernel
 }
 
 /// <summary>(a, b) -> (a cos - b sin, b cos + a sin), a = x[i], b = x[i + K/2]; direction -1 turns back.</summary>
+internal struct RopeTurn
+{
+    public ArrayView<float> Cosine, Sine;
+    public ArrayView<int> Positions;
+    public int Half;
+    public float Direction;
+
+    /// <summary>Where pair p of a row has its a; its b is <see cref="Half"/> behind.</summary>
+    public readonly int First(int pair) => pair + (pair / Half * Half);
+
+    /// <summary>Turns a pair whose a is at <paramref name="at"/>. Both sums say which product is rounded, so no compiler decides it.</summary>
+    public readonly void Apply(ArrayView<float> x, int at, int row, int pair)
+    {
+        var turn = (Positions[row] * Half) + (pair % Half);
+        var (cosine, sine) = (Cosine[turn], Sine[turn] * Direction);
+        var (a, b) = (x[at], x[at + Half]);
+        x[at] = DeviceMath.Fma(a, cosine, -(b * sine));
+        x[at + Half] = DeviceMath.Fma(b, cosine, a * sine);
+    }
+}
+
+/// <summary>Turns x [R, heads * K], one thread per pair.</summary>
 internal struct RopeKernel : IElementKernel
 {
-    public ArrayView<float> Cosine, Sine, X;
-    public ArrayView<int> Positions;
-    public int Half, PairsPerRow;
-    public float Direction;
+    public RopeTurn Turn;
+    public ArrayView<float> X;
+    public int PairsPerRow;
 
     public readonly void Element(int index)
     {
         var row = index / PairsPerRow;
-        var pair = index - row * PairsPerRow;
-        var head = pair / Half;
-        var i = pair - head * Half;
-        var a = 2 * (row * PairsPerRow + head * Half) + i;
-        var b = a + Half;
-        var turn = Positions[row] * Half + i;
-        var (cosine, sine) = (Cosine[turn], Sine[turn] * Direction);
-        var (x, y) = (X[a], X[b]);
-        X[a] = x * cosine - y * sine;
-        X[b] = y * cosine + x * sine;
+        var pair = index - (row * PairsPerRow);
+        Turn.Apply(X, (2 * row * PairsPerRow) + Turn.First(pair), row, pair);
+    }
+}
+
+/// <summary>Turns q and k; then cachedKeys[slots[r]] = k[r] and cachedValues[slots[r]] = v[r] where slots[r] is not negative. One thread per pair of q, k, v.</summary>
+internal struct RopeAndStoreKernel : IElementKernel
+{
+    public RopeTurn Turn;
+    public ArrayView<float> Q, Keys, Values, CachedKeys, CachedValues;
+    public ArrayView<int> Slots;
+    public int QueryPairs, KeyPairs; // of a row
+
+    public readonly void Element(int index)
+    {
+        var pairs = QueryPairs + (2 * KeyPairs);
+        var row = index / pairs;
+        var pair = index - (row * pairs);
+        if (pair < QueryPairs)
+        {
+            Turn.Apply(Q, (2 * row * QueryPairs) + Turn.First(pair), row, pair);
+            return;
+        }
+
+        pair -= QueryPairs;
+        var isKey = pair < KeyPairs;
+        pair -= isKey ? 0 : KeyPairs;
+        var (from, to) = (2 * row * KeyPairs, 2 * Slots[row] * KeyPairs);
+        if (isKey)
+        {
+            Turn.Apply(Keys, from + Turn.First(pair), row, pair);
+        }
+
+        if (to >= 0)
+        {
+            Store(isKey ? Keys : Values, isKey ? CachedKeys : CachedValues, from + Turn.First(pair), to + Turn.First(pair));
+        }
+    }
+
+    private readonly void Store(ArrayView<float> source, ArrayView<float> destination, int from, int to)
+    {
+        destination[to] = source[from];
+        destination[to + Turn.Half] = source[from + Turn.Half];
     }
 }
 

@@ -38,16 +38,15 @@ internal static class TensorProduct
 }
 
 /// <summary>
-/// c[m, n] = (or +=) sum over k of a(m, k) b[k, n], one group of eight warps per tile of 128 x 128, 64 x 32 of it a warp; operands as in
+/// y[m, n] = sum over k of x(m, k) w[k, n], one group of eight warps per tile of 128 x 128, 64 x 32 of it a warp; operands as in
 /// <see cref="TiledProductKernel{TTile, TWeights}"/>.
 /// </summary>
 internal struct TensorProductKernel<TMma, TWeights> : IGroupKernel
     where TMma : struct, IMma
     where TWeights : struct, IWeights
 {
-    public ArrayView<float> A, C;
-    public TWeights B;
-    public int Rows, Columns, Inner, TileColumns, InnerFirst, Accumulate;
+    public ProductParts<TWeights> Parts;
+    public int Rows, InnerFirst;
 
     public readonly void Run()
     {
@@ -57,19 +56,20 @@ internal struct TensorProductKernel<TMma, TWeights> : IGroupKernel
         var sharedA = SharedMemory.Allocate<uint>(2 * TensorProduct.Side * (default(TMma).Words + 4));
         var sharedB = SharedMemory.Allocate<uint>(2 * default(TMma).Words * TensorProduct.PitchB);
         var scratch = SharedMemory.Allocate<uint>(mma.Scratch == 0 ? 1 : TensorProduct.Threads * 6);
-        var row = Grid.IdxX / TileColumns;
-        var column = (Grid.IdxX - (row * TileColumns)) * TensorProduct.Side;
+        var row = Grid.IdxX / Parts.Tiles;
+        var (part, column) = Parts.At(Grid.IdxX - (row * Parts.Tiles));
         row *= TensorProduct.Side;
+        column *= TensorProduct.Side;
         var (warp, lane) = (Group.IdxX / 32, Group.IdxX % 32);
         var (g, t) = (lane / 4, lane % 4);
         var (down, right) = (64 * (warp / 4), 32 * (warp % 4));
         MmaRow s0 = default, s1 = default, s2 = default, s3 = default;
         var half = 0;
-        for (var k = 0; k < Inner; k += TensorProduct.Step)
+        for (var k = 0; k < part.Inner; k += TensorProduct.Step)
         {
             var (slabA, slabB) = (half * sizeA, half * sizeB);
-            StoreA(sharedA, slabA, row, k);
-            StoreB(sharedB, slabB, column, k);
+            StoreA(part, sharedA, slabA, row, k);
+            StoreB(part, sharedB, slabB, column, k);
             Group.Barrier();
             for (var word = 0; word < mma.Words; word += 8)
             {
@@ -87,10 +87,10 @@ internal struct TensorProductKernel<TMma, TWeights> : IGroupKernel
         for (var block = 0; block < 4; block++)
         {
             var at = column + right + (8 * block) + (2 * t);
-            Keep(row + down + g, at, s0.Sums(block));
-            Keep(row + down + 16 + g, at, s1.Sums(block));
-            Keep(row + down + 32 + g, at, s2.Sums(block));
-            Keep(row + down + 48 + g, at, s3.Sums(block));
+            Keep(part, row + down + g, at, s0.Sums(block));
+            Keep(part, row + down + 16 + g, at, s1.Sums(block));
+            Keep(part, row + down + 32 + g, at, s2.Sums(block));
+            Keep(part, row + down + 48 + g, at, s3.Sums(block));
         }
     }
 
@@ -100,38 +100,37 @@ internal struct TensorProductKernel<TMma, TWeights> : IGroupKernel
         return new MmaA { Low = a[at], LowBelow = a[below], High = a[at + 4], HighBelow = a[below + 4] };
     }
 
-    private readonly void Keep(int row, int column, Float4 sums)
+    private readonly void Keep(ProductPart<TWeights> part, int row, int column, Float4 sums)
     {
-        Keep(row, column, sums.A);
-        Keep(row, column + 1, sums.B);
-        Keep(row + 8, column, sums.C);
-        Keep(row + 8, column + 1, sums.D);
+        Keep(part, row, column, sums.A);
+        Keep(part, row, column + 1, sums.B);
+        Keep(part, row + 8, column, sums.C);
+        Keep(part, row + 8, column + 1, sums.D);
     }
 
-    private readonly void Keep(int row, int column, float sum)
+    private readonly void Keep(ProductPart<TWeights> part, int row, int column, float sum)
     {
-        if (row < Rows && column < Columns)
+        if (row < Rows && column < part.Columns)
         {
-            var at = (row * Columns) + column;
-            C[at] = Accumulate == 0 ? sum : C[at] + sum;
+            part.Keep((row * part.Columns) + column, sum);
         }
     }
 
     /// <summary>128 rows by sixteen k, [row, word].</summary>
-    private readonly void StoreA(ArrayView<uint> shared, int slab, int row, int k)
+    private readonly void StoreA(ProductPart<TWeights> part, ArrayView<uint> shared, int slab, int row, int k)
     {
         var mma = default(TMma);
         var (pitch, pair) = (TensorProduct.PitchA(mma.Words), mma.Words / 8);
         if (InnerFirst != 0)
         {
-            StorePairs(new FullWeights { View = A }, k, row, Rows, shared, slab + (4 * (Group.IdxX % 32) * pitch) + (Group.IdxX / 32 * pair), 1, pitch);
+            StorePairs(new FullWeights { View = part.X }, k, part.Inner, row, Rows, shared, slab + (4 * (Group.IdxX % 32) * pitch) + (Group.IdxX / 32 * pair), 1, pitch);
             return;
         }
 
         k += 4 * (Group.IdxX % 4);
         for (var m = Group.IdxX / 4; m < TensorProduct.Side; m += TensorProduct.Threads / 4)
         {
-            var x = row + m < Rows && k < Inner ? A.ByFours()[(((row + m) * Inner) + k) / 4] : default;
+            var x = row + m < Rows && k < part.Inner ? part.X.ByFours()[(((row + m) * part.Inner) + k) / 4] : default;
             var at = slab + (m * pitch) + (2 * pair * (Group.IdxX % 4));
             mma.Store(shared, at, 1, x.A, x.B);
             mma.Store(shared, at + pair, 1, x.C, x.D);
@@ -139,26 +138,26 @@ internal struct TensorProductKernel<TMma, TWeights> : IGroupKernel
     }
 
     /// <summary>Sixteen k by 128 columns, [word, column].</summary>
-    private readonly void StoreB(ArrayView<uint> shared, int slab, int column, int k)
+    private static void StoreB(ProductPart<TWeights> part, ArrayView<uint> shared, int slab, int column, int k)
     {
         var pair = default(TMma).Words / 8 * TensorProduct.PitchB;
-        StorePairs(B, k, column, Columns, shared, slab + (Group.IdxX / 32 * pair) + (4 * (Group.IdxX % 32)), TensorProduct.PitchB, 1);
+        StorePairs(part.W, k, part.Inner, column, part.Columns, shared, slab + (Group.IdxX / 32 * pair) + (4 * (Group.IdxX % 32)), TensorProduct.PitchB, 1);
     }
 
     /// <summary>Two k by four columns of an operand that has k first: 32 threads a pair of k.</summary>
-    private readonly void StorePairs<T>(T x, int k, int first, int width, ArrayView<uint> shared, int at, int next, int apart)
+    private static void StorePairs<T>(T x, int k, int inner, int first, int width, ArrayView<uint> shared, int at, int next, int apart)
         where T : struct, IWeights
     {
         var mma = default(TMma);
         k += 2 * (Group.IdxX / 32);
         first += 4 * (Group.IdxX % 32);
-        var (low, high) = (Load(x, k, first, width), Load(x, k + 1, first, width));
+        var (low, high) = (Load(x, k, inner, first, width), Load(x, k + 1, inner, first, width));
         mma.Store(shared, at, next, low.A, high.A);
         mma.Store(shared, at + apart, next, low.B, high.B);
         mma.Store(shared, at + (2 * apart), next, low.C, high.C);
         mma.Store(shared, at + (3 * apart), next, low.D, high.D);
     }
 
-    private readonly Float4 Load<T>(T x, int k, int first, int width)
-        where T : struct, IWeights => k < Inner && first < width ? x.Along(k, first, width) : default;
+    private static Float4 Load<T>(T x, int k, int inner, int first, int width)
+        where T : struct, IWeights => k < inner && first < width ? x.Along(k, first, width) : default;
 }

@@ -23,6 +23,8 @@ internal struct Float4
         D = DeviceMath.Fma(x, w.D, y.D),
     };
 
+    public static Float4 operator *(float x, Float4 y) => new() { A = x * y.A, B = x * y.B, C = x * y.C, D = x * y.D };
+
     public static Float4 operator +(Float4 x, Float4 y) => new() { A = x.A + y.A, B = x.B + y.B, C = x.C + y.C, D = x.D + y.D };
 }
 
