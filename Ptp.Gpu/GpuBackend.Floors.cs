@@ -12,6 +12,9 @@ public sealed partial class GpuBackend
     /// <summary>Kernels launched so far.</summary>
     public long Launches => _scope.Kernels.Launches;
 
+    /// <summary>Arrays of integers copied to the device so far: ids, positions, slots, ranges.</summary>
+    public long Copies => _scope.Copies;
+
     /// <summary>How often the host has waited for the device: for numbers that it read or sent, or because the ring of arguments was full.</summary>
     public long Waits => _scope.Waits;
 

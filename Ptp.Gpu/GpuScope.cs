@@ -60,6 +60,9 @@ internal sealed class GpuScope : IDisposable
     /// <summary>How often the host has waited for the device.</summary>
     public long Waits => _waits + _ints.Waits;
 
+    /// <summary>Arrays of integers copied to the device so far.</summary>
+    public long Copies => _ints.Copies;
+
     /// <summary>Opens the first device of a kind; null = CUDA if present, else OpenCL, never the simulator.</summary>
     public static GpuScope Open(GpuDeviceKind? wanted, int warps = 1)
     {

@@ -127,11 +127,12 @@ internal sealed class DeviceRows(GpuBackend gpu, Plan plan, Peers.Torch? torch)
         var decoder = new Autoregressive(model, SamplingOptions.Greedy, InverseCdf.Instance);
         void Text() => decoder.Decode([1], Auxiliaries.FromSeed(1), new DecodeLimits(tokens, []));
         var seconds = gpu.Time(Text, Slice) / tokens;
-        var (launches, waits) = (gpu.Launches, gpu.Waits);
+        var (launches, copies, waits) = (gpu.Launches, gpu.Copies, gpu.Waits);
         Text();
         const string group = "Decoding";
         yield return Rate(group, $"plain decoding, {name}", Unit.TokensPerSecond, 1, seconds, 1e9 * Bandwidth / (4 * Shapes.ReadWeights(model.Config)), null);
         yield return new Row(group, $"kernels launched per token, {name}", (gpu.Launches - launches) / (double)tokens, Unit.Count);
+        yield return new Row(group, $"arrays of positions, slots and ranges sent per token, {name}", (gpu.Copies - copies) / (double)tokens, Unit.Count);
         yield return new Row(group, $"waits for the device per token, {name}", (gpu.Waits - waits) / (double)tokens, Unit.Count);
         int[] counts = plan.Of<int[]>([1, 4], [1, 2, 4, 8, 16, 32, 64], [1, 2, 4, 8, 16, 32, 64, 128]);
         var costs = CallCosts.Measure(model, counts, [context], plan.Rounds, Slice);
