@@ -2,6 +2,7 @@
 // (PTXAS, or on the path), assembles it without spilling a register. A call in the PTX would be a function that no device has, which
 // is how an unknown intrinsic shows. Control: a damaged kernel is refused by ptxas. Not here: running the code, which needs a driver.
 
+using System.Text.RegularExpressions;
 using ILGPU.Backends.EntryPoints;
 using ILGPU.Backends.OpenCL;
 using ILGPU.Backends.PTX;
@@ -14,7 +15,7 @@ using Xunit.Abstractions;
 
 namespace Ptp.Tests.Backends;
 
-public sealed class GpuCompilationTests(ITestOutputHelper output)
+public sealed partial class GpuCompilationTests(ITestOutputHelper output)
 {
     private static readonly Type[] s_kernels = [.. typeof(GpuBackend).Assembly.GetTypes()
         .Where(type => type.IsValueType && (typeof(IElementKernel).IsAssignableFrom(type) || typeof(IGroupKernel).IsAssignableFrom(type)))
@@ -43,6 +44,15 @@ public sealed class GpuCompilationTests(ITestOutputHelper output)
             {
                 Assert.Contains(instruction ?? "fma.rn.f32", ptx, StringComparison.Ordinal);
                 Assert.Equal(first == typeof(PtxTf32), ptx.Contains("cvt.rna.tf32.f32", StringComparison.Ordinal));
+            }
+
+            if (kernel.Name.Contains("Product", StringComparison.Ordinal) || kernel.Name.StartsWith("Rope", StringComparison.Ordinal))
+            {
+                Assert.False(MayFuse(ptx), $"{kernel}"); // together and apart must round alike
+            }
+            else if (kernel == typeof(AdamWKernel))
+            {
+                Assert.True(MayFuse(ptx)); // control: nothing there has to be the same to the bit in two kernels
             }
 
             if (kernel == typeof(PickKernel))
@@ -118,6 +128,19 @@ public sealed class GpuCompilationTests(ITestOutputHelper output)
         : kernel == typeof(NarrowProductKernel<,>) ? [[typeof(RowSum)], [typeof(Twice<RowSum>)], [typeof(Twice<Twice<RowSum>>)], [typeof(Twice<Twice<Twice<RowSum>>>)]]
         : kernel == typeof(TensorProductKernel<,>) ? [[typeof(PtxBf16)], [typeof(PtxTf32)]]
         : throw new InvalidOperationException($"Name the forms of {kernel} here.");
+
+    /// <summary>True if something multiplied is added to, other than by a fused multiply-add that the source names: ptxas may fuse it or not.</summary>
+    private static bool MayFuse(string ptx)
+    {
+        var multiplied = Multiplications().Matches(ptx).Select(match => match.Groups[1].Value).ToHashSet();
+        return Additions().Matches(ptx).Any(match => multiplied.Contains(match.Groups[1].Value) || multiplied.Contains(match.Groups[2].Value));
+    }
+
+    [GeneratedRegex(@"\bmul\.f32\s+(%f\d+),")]
+    private static partial Regex Multiplications();
+
+    [GeneratedRegex(@"\b(?:add|sub)\.f32\s+%f\d+, ([^,;]+), ([^,;]+);")]
+    private static partial Regex Additions();
 
     private static EntryPointDescription Entry(Type kernel) => typeof(IGroupKernel).IsAssignableFrom(kernel)
         ? EntryPointDescription.FromExplicitlyGroupedKernel(KernelCache.EntryPoint(kernel))
