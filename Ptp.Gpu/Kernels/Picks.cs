@@ -109,7 +109,7 @@ internal struct PickKernel : IGroupKernel
     {
         while (from < to)
         {
-            var middle = from + ((to - from) / 2u);
+            var middle = from + ((to - from) >> 1); // no division: of what is 2^31 and more ILGPU 1.5 makes a negative half, and no end
             if (Above(shared, middle, highest, weighs) < bound)
             {
                 to = middle;
