@@ -1,5 +1,5 @@
 // Choosing tokens where the logits are: see Kernels/Picks.cs for what is decided there, and what is left to the host.
-// Refuses: devices other than CUDA's unless asked: PoCL, the one OpenCL device at hand, does not come to the end of this kernel, and two
+// Refuses: devices other than CUDA's unless asked: PoCL, the one OpenCL device at hand, compiles this kernel for minutes by default, and two
 // simulated threads take longer than the host with its logits.
 
 using System.Runtime.InteropServices;

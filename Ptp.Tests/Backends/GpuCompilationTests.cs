@@ -59,6 +59,7 @@ public sealed partial class GpuCompilationTests(ITestOutputHelper output)
             {
                 Assert.Contains("div.rn.f64", ptx, StringComparison.Ordinal); // the law's factor must be rounded as the host rounds it
                 Assert.Contains("cvt.rn.f32.f64", ptx, StringComparison.Ordinal);
+                Assert.Contains("shr.u32", ptx, StringComparison.Ordinal); // half of the distance of two keys; by a signed shift the search has no end
             }
 
             if (kernel.Name.StartsWith("TiledProduct", StringComparison.Ordinal))
