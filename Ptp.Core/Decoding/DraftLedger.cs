@@ -13,15 +13,15 @@ public sealed class DraftLedger(CallCosts costs, Func<double>? clock = null)
 {
     private const double Share = 0.01; // of all time may be lost
     private const double Grant = 4; // plain rounds that may be lost at once, in the beginning
-    private const double Most = 64; // and after gains; enough for a bad stretch of drafts that do pay
-    private const int Turn = 64; // two rounds in so many are plain where drafts pay, or what plain rounds take would be only remembered
+    private const double Most = 32; // and after gains; enough for a bad stretch of drafts that do pay
+    private const int Turn = 32; // two rounds in so many are plain where drafts pay, or what plain rounds take would be only remembered
     private const int Burst = 2; // the first draft behind plain rounds has to catch up with the text, the second tells what drafts take
     private const int Free = 2; // drafts of the beginning that cost nothing: they are compiled as they run
     private const int FirstPlain = 1; // rounds that count, before anything else
     private const int ShortestGap = 8;
     private const int LongestGap = 256;
     private const double LeastShare = 0.25; // of its measured cost that a plain call is believed to take
-    private const int Remembered = 7;
+    private const int Remembered = 5; // few, as the machine changes; more than one, as it stumbles
     private readonly Func<double> _clock = clock ?? (() => Stopwatch.GetTimestamp() * 1000.0 / Stopwatch.Frequency);
     private readonly double[] _ratios = new double[Remembered]; // of the latest plain rounds, time to measured cost
     private readonly double[] _ordered = new double[Remembered];
