@@ -48,12 +48,7 @@ public abstract class Dice
 
         public override int Draw(ReadOnlySpan<double> law)
         {
-            var total = 0.0;
-            foreach (var weight in law)
-            {
-                total += weight;
-            }
-
+            var total = NodeLaws.Total(law);
             var (place, last) = (total * stream.NextDouble(), -1);
             for (var token = 0; token < law.Length; token++)
             {

@@ -19,7 +19,7 @@ public interface IDraftLength
     /// <param name="chances">Chance of each drafted token to be right if all before it are, [drafted]; empty = not measured.</param>
     int Verify(int context, int drafted, bool firstRight, ReadOnlySpan<double> chances);
 
-    /// <summary>Learns from a round.</summary>
+    /// <summary>Learns from a round, at its end; of a plain one too.</summary>
     /// <param name="verified">Draft tokens that were verified.</param>
     /// <param name="correct">Leading ones that were right.</param>
     /// <param name="firstRight">As for <see cref="Verify"/>.</param>
@@ -51,20 +51,19 @@ public sealed class LongestLength : IDraftLength
 /// always right, and verification has a row less.
 /// </param>
 /// <param name="always">True to draft in every round, the best length even where a plain call would be faster.</param>
+/// <param name="clock">Milliseconds of a clock; null = the machine's.</param>
 public sealed class PayingLength(
-    CallCosts costs, CallCosts drafting, int slots, bool firstIsExact = true, bool always = false) : IDraftLength
+    CallCosts costs, CallCosts drafting, int slots, bool firstIsExact = true, bool always = false, Func<double>? clock = null) : IDraftLength
 {
-    // A round in this many is drafted although it does not pay, else a bad start would never be forgiven.
-    private const int Probe = 64;
     // Calls are measured in a loop, caches warm; a gain below this is within what that misses.
     private const double Margin = 1.1;
     // A choice holds for this many plain rounds, or half as many drafted ones, which teach more: comparing all lengths in each
     // round would cost a fifth of a small model's call.
     private const int Refresh = 16;
     private readonly DraftSurvival[] _survival = [new(slots), new(slots)]; // [first wrong, first right]
-    private int _plain;
+    private readonly DraftLedger _ledger = new(costs, clock);
     private double _rate; // tokens per millisecond that the last choice expects
-    private (int Best, double Rate, int Most) _choice;
+    private (int Best, double Rate, double Risk, int Most) _choice;
     private int _age = Refresh;
     private double _predicted; // sum over rounds
     private int _rounds;
@@ -85,8 +84,8 @@ public sealed class PayingLength(
             (_choice, _age) = (Best(context, most), 0);
         }
 
-        var (best, rate, _) = _choice;
-        if (rate > Margin * plain || always || (best > 0 && ++_plain % Probe == 0))
+        var (best, rate, risk, _) = _choice;
+        if (_ledger.Begin(context, rate > Margin * plain, risk) || always)
         {
             _rate = always ? rate : Math.Max(rate, plain);
             Predict(rate / plain);
@@ -105,9 +104,15 @@ public sealed class PayingLength(
     /// <inheritdoc/>
     public void Observe(int verified, int correct, bool firstRight)
     {
+        _ledger.End(correct + 1, verified > 0);
+        if (verified == 0)
+        {
+            return;
+        }
+
         _age++;
         var which = _survival[firstRight || !firstIsExact ? 1 : 0];
-        if (firstIsExact && verified > 0)
+        if (firstIsExact)
         {
             _survival[0].First.Add(firstRight);
         }
@@ -121,7 +126,7 @@ public sealed class PayingLength(
         _rounds++;
     }
 
-    private (int Best, double Rate, int Most) Best(int context, int most)
+    private (int Best, double Rate, double Risk, int Most) Best(int context, int most)
     {
         var (best, rate) = (0, 0.0);
         for (var drafted = firstIsExact ? 2 : 1; drafted <= most; drafted++)
@@ -133,7 +138,12 @@ public sealed class PayingLength(
             }
         }
 
-        return (best, rate, most);
+        // What a draft of this length takes at least, in plain rounds, beyond the tokens it brings at least.
+        var one = costs.Milliseconds(1, context);
+        var risk = best == 0 ? 0
+            : firstIsExact ? drafting.Milliseconds(1 + best, context) / one + 1 - 2
+            : (drafting.Milliseconds(2 + best, context) + costs.Milliseconds(1 + best, context)) / one - 1;
+        return (best, rate, risk, most);
     }
 
     /// <summary>Tokens per millisecond with drafts of one length.</summary>

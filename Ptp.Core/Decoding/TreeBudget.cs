@@ -3,8 +3,6 @@
 // h_i is the share of trees whose i-th node stood: a tree's first n nodes are a tree, so one row of shares serves all n. e(n), drafting
 // and all else a round does, is timed as it happens. It changes the time, never a path-exact text. Refuses: nothing.
 
-using System.Diagnostics;
-
 namespace Ptp.Core.Decoding;
 
 /// <summary>Chooses sizes of draft trees.</summary>
@@ -39,28 +37,24 @@ public sealed class AllNodes(int nodes) : ITreeBudget
 /// <param name="clock">Milliseconds of a clock; null = the machine's.</param>
 public sealed class PayingNodes(CallCosts costs, int nodes, Func<double>? clock = null) : ITreeBudget
 {
-    // A round in this many does the other thing, drafts or does not: else a bad start would never be forgiven, and what plain rounds
-    // take would be known only as it was measured before.
-    private const int Probe = 64;
     private const double Margin = 1.05;
     // A choice holds for this many rounds: comparing all sizes in each would cost a good part of a small model's call.
     private const int Refresh = 8;
-    private const int Sizes = 5;
-    private const int Trials = 2 * Sizes;
-    private const double LeastShare = 0.25; // of its measured cost that a plain call is believed to take
-    private readonly Func<double> _clock = clock ?? (() => Stopwatch.GetTimestamp() * 1000.0 / Stopwatch.Frequency);
+    private const int Sizes = 4; // that are tried, the largest eight times the smallest
+    private const int Smallest = 4; // what is tried again and again
+    private const int Larger = 32; // a paying draft in so many has twice the nodes, as the shares of more are not seen otherwise
+    private readonly DraftLedger _ledger = new(costs, clock);
     private readonly Chance[] _stood = [.. Enumerable.Range(0, nodes).Select(i => new Chance(0.3 / (1 + i)))];
     private readonly Chance _drafted = new(1); // how often a drafter has something to say when asked
     private readonly TimedLine _drafting = new();
-    private readonly TimedLine _plain = new();
     private double _known; // tokens of a round beyond one that cost no node: a root that drafting makes known
     private int _asked;
+    private int _askedBefore;
     private int _context;
-    private int _trials;
-    private int _waited;
+    private int _tried; // sizes
+    private int _paid;
     private int _age = Refresh;
     private int _best = 1;
-    private double _started;
 
     /// <summary>Tokens per millisecond that the last choice expects, against plain decoding at the same place.</summary>
     public double PredictedSpeedup { get; private set; } = 1;
@@ -68,39 +62,38 @@ public sealed class PayingNodes(CallCosts costs, int nodes, Func<double>? clock 
     /// <inheritdoc/>
     public int Nodes(int context, int most)
     {
-        most = Math.Min(nodes, most);
-        if (_trials < Trials)
+        if (++_age >= Refresh)
         {
-            // The first rounds tell what drafts of different sizes cost, and what a plain round does.
-            var size = _trials++ % Sizes;
-            _asked = size == Sizes - 1 ? 1 : Math.Max(1, Math.Min(most, nodes >> size));
-        }
-        else
-        {
-            if (++_age >= Refresh)
-            {
-                (_best, _age) = (Best(context), 0);
-            }
-
-            var probes = ++_waited % Probe == 0;
-            _asked = Math.Max(1, Math.Min(most, !probes ? _best : _best > 1 ? 1 : Math.Min(4, nodes)));
+            (_best, _age) = (Best(context), 0);
         }
 
-        (_context, _started) = (context, _clock());
+        (_context, _askedBefore, _asked) = (context, _asked, 1);
+        var pays = _best > 1;
+        var size = pays ? ++_paid % Larger == 0 ? 2 * _best : _best : Trial(context);
+        if (_ledger.Begin(context, pays, pays ? 0 : Risk(size, context)))
+        {
+            _asked = Math.Max(1, Math.Min(size, Math.Min(nodes, most)));
+        }
+
         return _asked;
     }
 
     /// <inheritdoc/>
     public void Observe(DraftTree tree, IReadOnlyList<int> path)
     {
-        var beyond = _clock() - _started - costs.Milliseconds(tree.Count, _context);
+        var took = _ledger.End(tree.RootIsCommitted ? path.Count : path.Count + 1, _asked > 1);
         if (_asked <= 1)
         {
-            _plain.Add(1, beyond);
             return;
         }
 
-        _drafting.Add(_asked, beyond);
+        // A draft behind plain rounds also catches up with the text, which drafts in turn need not.
+        if (took is { } ms && _askedBefore > 1)
+        {
+            _drafting.Add(_asked, ms - costs.Milliseconds(tree.Count, _context));
+        }
+
+        _tried += _tried < Sizes && _asked >= Size(_tried) ? 1 : 0;
         _drafted.Add(tree.Count > 1 || !tree.RootIsCommitted);
         _known = tree.RootIsCommitted ? 0 : 1;
         for (var (node, at) = (1, 1); node < tree.Count && node < nodes; node++)
@@ -111,11 +104,23 @@ public sealed class PayingNodes(CallCosts costs, int nodes, Func<double>? clock 
         }
     }
 
+    private int Size(int tried) => Math.Max(2, nodes >> (Sizes - 1 - tried));
+
+    /// <summary>What to try where nothing is expected to pay: each size once, as soon as its cost may be risked, and small drafts meanwhile.</summary>
+    private int Trial(int context)
+    {
+        var next = _tried < Sizes ? Size(_tried) : Smallest;
+        return _ledger.Affords(Risk(next, context)) ? next : Math.Min(next, Smallest);
+    }
+
+    private double Risk(int size, int context) =>
+        (costs.Milliseconds(size, context) + _drafting.At(size)) / _ledger.PlainMilliseconds(context) - 1;
+
     private int Best(int context)
     {
         var (one, said) = (costs.Milliseconds(1, context), _drafted.Mean);
         // Costs were measured at another moment of the machine: what rounds took since corrects both sides of the comparison.
-        var plain = 1 / Math.Max(LeastShare * one, one + _plain.At(1));
+        var plain = 1 / _ledger.PlainMilliseconds(context);
         var (best, rate, right) = (1, Margin * plain, _known);
         for (var n = 2; n <= nodes; n++)
         {

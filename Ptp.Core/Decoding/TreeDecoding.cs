@@ -131,15 +131,15 @@ public sealed class TreeDecoding : IDecoder
         for (var node = 0; node >= 0;)
         {
             _path.Add(node);
-            var picked = _session.Pick(node, u, g + _tokens.Count);
             if (_rule is PathExactRule)
             {
+                var picked = _session.Pick(node, u, g + _tokens.Count);
                 _tokens.Add(picked);
                 node = tree.Child(node, picked);
                 continue;
             }
 
-            _test.Start(node, _tokens.Count, picked, u.At(g + _tokens.Count, 0), tree.Laws?[node]);
+            _test.Start(node, _tokens.Count, u, g, tree.Laws?[node]);
             var next = tree.NextChild(node, node);
             while (next >= 0 && !_test.Accepts(tree.Tokens[next], tree.Confidences?[next] ?? 1))
             {
@@ -173,7 +173,7 @@ public sealed class TreeDecoding : IDecoder
 
             deepest = tree.Depths[node] > tree.Depths[deepest] ? node : deepest;
             var place = known + tree.Depths[node];
-            _test.Start(node, place, _session.Pick(node, u, g + place), u.At(g + place, 0), tree.Laws?[node]);
+            _test.Start(node, place, u, g, tree.Laws?[node]);
             for (var child = tree.NextChild(node, node); child >= 0; child = tree.NextChild(node, child))
             {
                 stands[child] = _test.Accepts(tree.Tokens[child], tree.Confidences?[child] ?? 1);
@@ -192,7 +192,7 @@ public sealed class TreeDecoding : IDecoder
         }
 
         var last = _tokens.Count;
-        _test.Start(deepest, last, _session.Pick(deepest, u, g + last), u.At(g + last, 0), default);
+        _test.Start(deepest, last, u, g, default);
         _tokens.Add(_test.Replacement());
     }
 }

@@ -88,14 +88,14 @@ public sealed class ErrorCorrectedDecoding(
             correct++;
         }
 
+        firstRight = drafted > 0 && ownFirst == _verified[0];
+        _length.Observe(drafted, correct, firstRight);
         var stop = Rounds.Commit(
             _verified.AsSpan(0, correct + 1), draft.Tokens, drafted, correct, output, limits, _session, committed);
         if (drafted > 0)
         {
             // As for the round itself: what an end token cut off was never committed, so it was never correct either.
-            firstRight = ownFirst == _verified[0];
             _session.Stats.AddOwn(firstRight, firstRight ? Math.Min(correct, output.Count - g) : 0);
-            _length.Observe(drafted, correct, firstRight);
         }
 
         return stop;

@@ -35,7 +35,6 @@ public sealed record PartialQuadraticOptions
 [Paper("Partial quadratic decoding")]
 public sealed class PartialQuadraticDecoding : IDecoder
 {
-    private const int Probe = 64; // a call in this many drafts although it does not pay, else a bad start would never be forgiven
     private const double Margin = 1.1;
     private readonly SlotModel _ptp;
     private readonly ModelSession _session;
@@ -46,9 +45,9 @@ public sealed class PartialQuadraticDecoding : IDecoder
     private readonly SingleStrand? _strand;
     private readonly int _slots;
     private readonly Calibration _calibration = new();
+    private readonly DraftLedger? _ledger;
     private int[] _draft = [];
     private float[] _confidences = [];
-    private int _plain;
 
     /// <summary>A decoder on the adapter's base.</summary>
     /// <param name="ptp">Gated slots, one-hot or categorical.</param>
@@ -65,6 +64,7 @@ public sealed class PartialQuadraticDecoding : IDecoder
         _session = new ModelSession(ptp.Network, law, ptp.Rule);
         _reader = ptp.Reading == SlotReading.Categorical ? new CategoricalReader(ptp) : null;
         _survival = new DraftSurvival(ptp.Slots);
+        _ledger = options.Costs is { } costs ? new DraftLedger(costs) : null;
         _strand = options.Branching is { } branching ? new SingleStrand(branching, ptp.Slots) : null;
     }
 
@@ -116,6 +116,7 @@ public sealed class PartialQuadraticDecoding : IDecoder
             Continue(u, output.Count, hidden.Slice(starts[correct], branches[correct]));
         }
 
+        _ledger?.End(correct + 1, draft.Length > 0 || hidden.Value.Rows > 1);
         return stop;
     }
 
@@ -214,7 +215,7 @@ public sealed class PartialQuadraticDecoding : IDecoder
         var branches = BranchAllocation.Paying(
             weights, rewards, most, _options.Budget, slots => Milliseconds(costs, context, 1 + drafted, slots), out var rate);
         var pays = rate > Margin / costs.Milliseconds(1, context);
-        return pays || ++_plain % Probe == 0 ? branches : new int[drafted + 1];
+        return _ledger!.Begin(context, pays) ? branches : new int[drafted + 1];
     }
 
     /// <summary>A call's rows, and what its adapter and the reading of one branch add to them.</summary>

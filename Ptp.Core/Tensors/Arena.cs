@@ -8,7 +8,7 @@ namespace Ptp.Core.Tensors;
 public sealed class Arena(IBackend backend)
 {
     private const int Granule = 16; // floats in a cache line: every tensor starts on one
-    private const int SmallestBlock = 1 << 16;
+    private const int SmallestBlock = 1 << 12; // small models are made by the thousand, and zeroing more would take longer than their calls
     private readonly List<Tensor> _blocks = [];
     private readonly List<Tensor> _tensors = []; // of this pass and of longer ones before
     private int _block;

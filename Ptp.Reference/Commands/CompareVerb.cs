@@ -1,5 +1,5 @@
 // ptp compare: every system of the family on the same base, prompts and u, against plain decoding, with its promise checked on the spot.
-// Systems take turns on each prompt, so that a slow moment of the machine meets all.
+// Systems take turns on each prompt, plain decoding between them, so that a slow moment of the machine meets what it is compared with.
 // Refuses: unknown systems. Texts: ComparedText; figures: ComparedFigures.
 
 using System.CommandLine;

@@ -1,5 +1,5 @@
-// What ptp compare found: JSON, a table, Markdown, a chart. Figures are pooled over all texts; definitions: DecodeStats.
-// A terminal gets a table that fits it; anything else Markdown, a line per row whatever its length, that documentation can take as it is.
+// What ptp compare found: JSON, a table that fits a terminal, Markdown off one (documentation can take it as it is), a chart.
+//   figures are pooled over texts (DecodeStats); speed-up: median over texts (PairedRatios), 1 for plain decoding, whose interval is a control
 // Refuses: nothing to draw.
 
 using System.Text.Json.Nodes;
@@ -17,7 +17,7 @@ namespace Ptp.Reference.Commands;
 internal sealed class ComparedFigures(IReadOnlyList<ComparedSystem> runs, string how)
 {
     private static readonly string[] s_head =
-        ["system", "T", "correct", "accepted", "of tasks", "tokens/call", "calls/round", "rows/call", "ms/token", "speed-up", "promise", "kept"];
+        ["system", "T", "correct", "accepted", "of tasks", "tokens/call", "calls/round", "rows/call", "ms/token", "speed-up", "95 %", "promise", "kept"];
 
     /// <summary>Best promise first.</summary>
     private static readonly Guarantee[] s_promises = [Guarantee.Path, Guarantee.Law, Guarantee.Greedy, Guarantee.None];
@@ -64,6 +64,8 @@ internal sealed class ComparedFigures(IReadOnlyList<ComparedSystem> runs, string
         ["rows_per_call"] = Output.Number(run.Stats.RowsPerCall),
         ["ms_per_token"] = Output.Number(run.Stats.MillisecondsPerToken),
         ["speedup"] = Output.Number(Speedup(run)),
+        ["speedup_low"] = run.Speedups.Interval is (var low, _) ? Output.Number(low) : null,
+        ["speedup_high"] = run.Speedups.Interval is (_, var high) ? Output.Number(high) : null,
         ["guarantee"] = Promise(run.System.Guarantee),
         ["guarantee_holds"] = run.Holds,
         ["tokens"] = run.Stats.Tokens,
@@ -94,11 +96,11 @@ internal sealed class ComparedFigures(IReadOnlyList<ComparedSystem> runs, string
         .. ((double[])[
             run.Stats.CorrectPerRound, run.Stats.AcceptedPerRound, run.MeanOfTasks, run.Stats.TokensPerCall, CallsPerRound(run),
             run.Stats.RowsPerCall, run.Stats.MillisecondsPerToken, Speedup(run)]).Select(value => Invariant($"{value:0.00}")),
+        run.Speedups.Interval is (var low, var high) ? Invariant($"{low:0.00} to {high:0.00}") : "-",
         Promise(run.System.Guarantee), run.Holds switch { true => "yes", false => "NO", null => "-" },
     ])];
 
-    private double Speedup(ComparedSystem run) => runs.First(r => r.System.Name == FamilySystem.Plain && r.Law.Temperature == run.Law.Temperature)
-        .Stats.MillisecondsPerToken / run.Stats.MillisecondsPerToken;
+    private static double Speedup(ComparedSystem run) => run.System.Name == FamilySystem.Plain ? 1 : run.Speedups.Median;
 
     private static double CallsPerRound(ComparedSystem run) => (double)(run.Stats.Calls + run.Stats.DrafterCalls) / run.Stats.Rounds;
 

@@ -25,7 +25,7 @@ public static class ExactnessSoak
     /// <param name="cases">How many.</param>
     /// <param name="progress">Told how many are done, from any thread.</param>
     /// <param name="family">True for the systems that PTP is compared with: training-free drafters, small models and heads.</param>
-    /// <param name="device">Where to compute, one case after the other; null = the CPU, a case per core.</param>
+    /// <param name="device">Where to compute, one case after the other; of the CPU its threads, a case each; null = a case per core.</param>
     /// <param name="cancellation">Stops between cases; the report counts what was done.</param>
     public static SoakReport Run(
         ulong seed, int cases, Action<int>? progress = null, bool family = false, IBackend? device = null,
@@ -35,9 +35,10 @@ public static class ExactnessSoak
         // One thread per case; every sixteenth case shares a pool with others, which must change nothing either.
         using var alone = new CpuBackend(1);
         using var pooled = new CpuBackend(Math.Max(2, Environment.ProcessorCount));
+        var side = device is null ? -1 : (device as CpuBackend)?.Threads ?? 1; // cases side by side
         var failures = new ConcurrentBag<string>();
         var (done, tokens) = (0, 0L);
-        Parallel.For(0, cases, new ParallelOptions { MaxDegreeOfParallelism = device is null ? -1 : 1 }, (i, state) =>
+        Parallel.For(0, cases, new ParallelOptions { MaxDegreeOfParallelism = side }, (i, state) =>
         {
             if (cancellation.IsCancellationRequested || failures.Count >= MostFailures)
             {
@@ -45,7 +46,7 @@ public static class ExactnessSoak
                 return;
             }
 
-            var drawn = new ExactnessCase(device ?? (i % 16 == 15 ? pooled : alone), seed + (ulong)i);
+            var drawn = new ExactnessCase(device is not (null or CpuBackend) ? device : i % 16 == 15 ? pooled : alone, seed + (ulong)i);
             var (name, decoder) = family ? FamilyCase.Any(drawn) : ($"{KindOf(drawn.Seed)}", drawn.ErrorCorrected(drawn.Drafter(KindOf(drawn.Seed))));
             if (drawn.Difference(decoder) is { } difference)
             {

@@ -42,7 +42,7 @@ public static class LawSoak
     /// <param name="cases">How many.</param>
     /// <param name="progress">Told how many are done, from any thread.</param>
     /// <param name="rule">The rule under test; null = the ratio rule.</param>
-    /// <param name="device">Where to compute, one case after the other; null = the CPU, a case per core.</param>
+    /// <param name="device">Where to compute, one case after the other; of the CPU its threads, a case each; null = a case per core.</param>
     /// <param name="cancellation">Stops between cases; the report counts what was done, and the ways of the dice as tokens.</param>
     public static SoakReport Run(
         ulong seed, int cases, Action<int>? progress = null, Func<VerificationRule>? rule = null, IBackend? device = null,
@@ -50,9 +50,11 @@ public static class LawSoak
     {
         Guard.Require(cases >= 0, "Soak the laws", $"{cases} cases", "0 or more", "Give a positive count.");
         using var alone = new CpuBackend(1);
+        var side = device is null ? -1 : (device as CpuBackend)?.Threads ?? 1; // cases side by side
+        var where = device is null or CpuBackend ? alone : device;
         var failures = new ConcurrentBag<string>();
         var (done, ways) = (0, 0L);
-        Parallel.For(0, cases, new ParallelOptions { MaxDegreeOfParallelism = device is null ? -1 : 1 }, (i, state) =>
+        Parallel.For(0, cases, new ParallelOptions { MaxDegreeOfParallelism = side }, (i, state) =>
         {
             if (cancellation.IsCancellationRequested || failures.Count >= MostFailures)
             {
@@ -61,7 +63,7 @@ public static class LawSoak
             }
 
             var own = seed + (ulong)i;
-            var language = new LawEnumeration(device ?? alone, own);
+            var language = new LawEnumeration(where, own);
             var kind = (int)(own % (ulong)s_drafters.Length);
             var error = language.Error(s_drafters[kind](language, new RandomStream(own, "law soak")), rule ?? (() => RatioRule.Instance));
             if (!(error <= Rounding))

@@ -5,8 +5,6 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using Ptp.Core;
-using Ptp.Core.Cpu;
-using Ptp.Core.Tensors;
 using static System.FormattableString;
 
 namespace Ptp.Reference.Commands;
@@ -57,10 +55,9 @@ internal sealed class SoakVerb : Verb
             }
         }
 
-        IBackend? device = backend is CpuBackend ? null : backend;
         var report = call.Get(_law)
-            ? LawSoak.Run(call.Get(_seed), cases, Done, null, device, call.Cancellation)
-            : ExactnessSoak.Run(call.Get(_seed), cases, Done, call.Get(_family), device, call.Cancellation);
+            ? LawSoak.Run(call.Get(_seed), cases, Done, null, backend, call.Cancellation)
+            : ExactnessSoak.Run(call.Get(_seed), cases, Done, call.Get(_family), backend, call.Cancellation);
         bar.Dispose();
         foreach (var failure in report.Failures)
         {

@@ -100,7 +100,13 @@ public sealed class ConfidenceCalibrationTests
     public void Lengths_follow_the_chances_of_this_draft()
     {
         var costs = new CallCosts([.. from rows in (int[])[1, 2, 4, 8, 16] select new CallCost(rows, 0, 1 + 0.1 * rows)]);
-        var length = new PayingLength(costs, costs, 8);
+        var length = new PayingLength(costs, costs, 8, clock: () => 0);
+        for (var plain = 0; plain < 2; plain++)
+        {
+            Assert.Equal(0, length.Draft(0, 20)); // it begins with these
+            length.Observe(0, 0, false);
+        }
+
         Assert.True(length.Draft(0, 20) > 2);
         double[] surely = [.. Enumerable.Repeat(0.99, 8)], never = [.. Enumerable.Repeat(0.01, 8)];
         Assert.Equal(8, length.Verify(0, 8, true, surely));

@@ -81,7 +81,7 @@ public sealed class DraftAndVerify : IDecoder
         {
             var row = correct - known;
             var q = draft.Laws is { } laws && correct < laws.Length ? laws[correct] : null;
-            _test.Start(row, correct, _session.Pick(row, u, g + correct), u.At(g + correct, 0), q);
+            _test.Start(row, correct, u, g, q);
             if (correct == tokens.Length || !_test.Accepts(tokens[correct], draft.Confidences[correct]))
             {
                 decided[correct] = _test.Replacement();
@@ -111,7 +111,7 @@ public sealed class DraftAndVerify : IDecoder
         }
 
         // Its law came with the draft, so it need not be guessed.
-        _test.Start(0, 0, _session.Pick(0, u, g), u.At(g, 0), default);
+        _test.Start(0, 0, u, g, default);
         tokens[0] = _test.Replacement();
         _session.Verify(tokens);
         return 1;

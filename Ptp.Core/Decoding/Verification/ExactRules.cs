@@ -44,6 +44,9 @@ public sealed class RatioRule : LawExactRule
     public override bool ReadsRest => true;
 
     /// <inheritdoc/>
+    public override bool ReadsPick => false;
+
+    /// <inheritdoc/>
     public override bool Accepts(in Trial trial) => trial.Dice.Coin(Ratio(trial));
 
     /// <inheritdoc/>

@@ -2,6 +2,8 @@
 // the rule names the token itself. Chains and trees, one child or many, all decoders that verify by a rule come through here.
 // Refuses: nothing. Not here: the walk along nodes, and rules under which several siblings stand (TreeDecoding).
 
+using Ptp.Core.Paper;
+
 namespace Ptp.Core.Decoding.Verification;
 
 /// <summary>Tries children.</summary>
@@ -23,12 +25,13 @@ internal sealed class NodeTest(VerificationRule rule, ModelSession session)
     /// <summary>Begins a node.</summary>
     /// <param name="row">Row of the last call whose law it is.</param>
     /// <param name="place">Draft tokens before its children.</param>
-    /// <param name="picked">Pick(u, p).</param>
-    /// <param name="u">The first number of the auxiliaries at this place.</param>
+    /// <param name="u">Auxiliaries.</param>
+    /// <param name="g">Index of the first draft token: that of the children is this and the place.</param>
     /// <param name="proposal">q, the law its children were drawn from, or empty.</param>
-    public void Start(int row, int place, int picked, float u, ReadOnlySpan<float> proposal)
+    public void Start(int row, int place, Auxiliaries u, long g, ReadOnlySpan<float> proposal)
     {
-        (_row, _place, _picked, _u, _refused) = (row, place, picked, u, -1);
+        (_row, _place, _u, _refused) = (row, place, u.At(g + place, 0), -1);
+        _picked = rule.ReadsPick ? session.Pick(row, u, g + place) : -1;
         _laws?.Start(session.Law(row), proposal);
         _raw?.ToLaw(session.Logits(row), _rawLaw);
     }

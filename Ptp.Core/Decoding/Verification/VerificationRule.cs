@@ -52,6 +52,9 @@ public abstract class VerificationRule
     /// <summary>True if it reads <see cref="Trial.Rest"/> and <see cref="Trial.Proposal"/>.</summary>
     public virtual bool ReadsRest => false;
 
+    /// <summary>False if it never reads <see cref="Trial.Picked"/>, which then need not be found.</summary>
+    public virtual bool ReadsPick => true;
+
     /// <summary>True if laws are to be the drafter's own instead of the base's.</summary>
     public virtual bool ReadsOwnLaw => false;
 
