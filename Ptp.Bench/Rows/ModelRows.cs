@@ -50,9 +50,10 @@ internal static class ModelRows
     {
         var name = bench.Plan.Of("66k", "4.2M", "4.2M");
         var decoder = Plain(new Transformer(bench.Backend, Shapes.Named(name), 1));
-        double Bytes(int tokens) => TrainingRows.AllocationOf("", () => Text(decoder, tokens), 2).Ours!.Value;
+        // All threads of the process are counted, and what others allocate meanwhile can only be more: the least of some runs, and none below 0.
+        double Bytes(int tokens) => Enumerable.Range(0, 5).Min(_ => TrainingRows.AllocationOf("", () => Text(decoder, tokens), 2).Ours!.Value);
         var row = TrainingRows.AllocationOf($"decoded token, {name}", () => { }, 1);
-        return row with { Ours = (Bytes(128) - Bytes(64)) / 64 };
+        return row with { Ours = Math.Max(0, (Bytes(128) - Bytes(64)) / 64) };
     }
 
     /// <summary>Time of a call of eight rows in calls of one row.</summary>

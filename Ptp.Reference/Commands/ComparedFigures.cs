@@ -100,7 +100,7 @@ internal sealed class ComparedFigures(IReadOnlyList<ComparedSystem> runs, string
         Promise(run.System.Guarantee), run.Holds switch { true => "yes", false => "NO", null => "-" },
     ])];
 
-    private static double Speedup(ComparedSystem run) => run.System.Name == FamilySystem.Plain ? 1 : run.Speedups.Median;
+    private static double Speedup(ComparedSystem run) => run.System.Name == FamilySystem.Plain ? 1 : run.Speedups.Count == 0 ? double.NaN : run.Speedups.Median;
 
     private static double CallsPerRound(ComparedSystem run) => (double)(run.Stats.Calls + run.Stats.DrafterCalls) / run.Stats.Rounds;
 
