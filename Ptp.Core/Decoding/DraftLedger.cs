@@ -26,6 +26,7 @@ public sealed class DraftLedger(CallCosts costs, Func<double>? clock = null)
     private readonly double[] _ratios = new double[Remembered]; // of the latest plain rounds, time to measured cost
     private readonly double[] _ordered = new double[Remembered];
     private double _ratio = 1; // their median
+    private double _sum; // of all of them
     private int _plain;
     private double _balance = Grant;
     private double _gain; // of this burst
@@ -43,6 +44,9 @@ public sealed class DraftLedger(CallCosts costs, Func<double>? clock = null)
 
     /// <summary>Milliseconds of a plain round, as the latest took.</summary>
     public double PlainMilliseconds(int context) => Math.Max(LeastShare, _ratio) * costs.Milliseconds(1, context);
+
+    /// <summary>The same for all plain rounds so far, slow moments among them; before the first, what was measured before decoding.</summary>
+    public double MeanPlainMilliseconds(int context) => (_plain == 0 ? 1 : _sum / _plain) * costs.Milliseconds(1, context);
 
     /// <summary>Whether two drafts may be tried of which each takes so many plain rounds beyond one.</summary>
     /// <remarks>What costs more than can be saved up is tried when half of the most is there.</remarks>
@@ -123,6 +127,7 @@ public sealed class DraftLedger(CallCosts costs, Func<double>? clock = null)
 
     private void Plain(double ratio)
     {
+        _sum += ratio;
         _ratios[_plain++ % Remembered] = ratio;
         var known = Math.Min(_plain, Remembered);
         _ratios.AsSpan(0, known).CopyTo(_ordered);

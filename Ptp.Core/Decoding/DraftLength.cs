@@ -71,8 +71,8 @@ public sealed class PayingLength(
     /// <summary>Tokens per millisecond that the choices expected, against plain decoding at the same places: their mean over rounds.</summary>
     public double PredictedSpeedup => _rounds == 0 ? 1 : _predicted / _rounds;
 
-    /// <summary>Milliseconds of a plain call behind so many tokens, as measured before decoding.</summary>
-    public double PlainMilliseconds(int context) => costs.Milliseconds(1, context);
+    /// <summary>Milliseconds of a plain round behind so many tokens: the mean of those so far, host and cold start included.</summary>
+    public double PlainMilliseconds(int context) => _ledger.MeanPlainMilliseconds(context);
 
     /// <inheritdoc/>
     public int Draft(int context, int most)

@@ -127,7 +127,7 @@ internal sealed class GenerateVerb : Verb
         call.Out.Note(StatsOutput.Line(decoded.Stats));
         if (length is not null)
         {
-            var measured = length.PlainMilliseconds(ids.Length) / decoded.Stats.MillisecondsPerToken;
+            var measured = length.PlainMilliseconds(ids.Length + (int)decoded.Stats.Tokens / 2) / decoded.Stats.MillisecondsPerToken;
             call.Out.Note(Invariant($"speed against one token per call: predicted {length.PredictedSpeedup:0.00}, measured {measured:0.00}"));
         }
 

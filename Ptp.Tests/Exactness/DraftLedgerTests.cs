@@ -82,6 +82,23 @@ public sealed class DraftLedgerTests
     }
 
     // Decoders that end a round early, or never asked, book nothing.
+    // What is reported is the mean of what plain rounds took, one slow one among them; what decides is their median.
+    [Fact]
+    public void Plain_rounds_are_known_by_what_they_took()
+    {
+        var now = 0.0;
+        var ledger = new DraftLedger(s_flat, () => now);
+        Assert.Equal((1, 1), (ledger.PlainMilliseconds(10), ledger.MeanPlainMilliseconds(10)));
+        foreach (var took in new[] { 99.0, 2, 2, 2, 2, 7 }) // the first stands behind a start, not behind a plain round
+        {
+            ledger.Begin(10, pays: false, risk: 1000);
+            now += took;
+            ledger.End(1, drafted: false);
+        }
+
+        Assert.Equal((2, 3), (ledger.PlainMilliseconds(10), ledger.MeanPlainMilliseconds(10)));
+    }
+
     [Fact]
     public void Times_that_were_not_begun_are_not_booked()
     {
