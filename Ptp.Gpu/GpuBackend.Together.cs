@@ -45,8 +45,13 @@ public sealed partial class GpuBackend
     {
         Same(keys, values);
         Same(q.Rows, keys.Rows);
-        int[] kept = [.. Enumerable.Repeat(-1, q.Rows)];
-        if (!slots.IsEmpty)
+        int[] kept;
+        if (slots.IsEmpty)
+        {
+            kept = new int[q.Rows];
+            Array.Fill(kept, -1); // nowhere
+        }
+        else
         {
             Same(slots.Length, q.Rows);
             Same(cache.Keys!, cache.Values!);
