@@ -150,8 +150,8 @@ public sealed record AdapterManifest
         Require(Reading is OneHot or Categorical, asked, "reading", Reading, $"{OneHot} or {Categorical}");
         Require(PickSoftness is >= 0 and <= 10, asked, "pick_softness", Guard.Text(PickSoftness), "a number from 0 to 10");
         Require(Doubt is > 0 and <= 10, asked, "doubt", Guard.Text(Doubt), "a number above 0, at most 10");
-        Require(SamplerHistory is >= 0 and <= 8 && (SamplerHistory == 0 || (Reading == Categorical && Kind == GatedLora)), asked,
-            "sampler_history", Text(SamplerHistory), $"a number from 0 to 8, and 0 for {OneHot} slots or a {Student}");
+        Require(SamplerHistory is >= 0 and <= 8 && (SamplerHistory == 0 || (Reading == Categorical && Kind != FlowHead)), asked,
+            "sampler_history", Text(SamplerHistory), $"a number from 0 to 8, and 0 for {OneHot} slots or a {FlowHead}");
         Require(SamplerHistory == 0 ? SamplerWidth == 0 : SamplerWidth is >= 1 and <= 1 << 16, asked, "sampler_width",
             Text(SamplerWidth), "a number from 1 to 65536, or 0 without a sampler head");
         Require(SamplerDepth is >= 0 and <= 1 << 10 && (SamplerDepth == 0 || SamplerHistory > 0), asked, "sampler_depth",

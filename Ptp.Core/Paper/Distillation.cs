@@ -301,9 +301,8 @@ public sealed class Distillation
         _ptp.Embed(_slots, batch.U, batch.LastTokens, x);
         var rows = new CallRows(batch.SlotPositions, batch.SlotVisibility(cached: true), _cache, gateStart: 0);
         var hidden = network.Blocks(_slots, x, rows, _ptp.Lora);
-        return _ptp.Sampler is { } sampler
-            ? sampler.Logits(_slots, hidden, batch.EarlierTokens(sampler.History), depth > 0 ? Before(_slots, early.Value, batch) : null)
-            : network.Logits(_slots, hidden);
+        return _ptp.Logits(
+            _slots, hidden, batch.EarlierTokens(_ptp.Sampler?.History ?? 0), depth > 0 ? Before(_slots, early.Value, batch) : null);
     }
 
     /// <summary>Rows of the context, [S, D], that stand just before the tokens that slots predict, [R, D].</summary>

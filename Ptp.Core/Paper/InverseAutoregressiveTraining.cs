@@ -50,7 +50,7 @@ public sealed class InverseAutoregressiveTraining
     private readonly Tape _tape;
 
     /// <summary>A trainer.</summary>
-    /// <param name="ptp">Categorical slots without a sampler head.</param>
+    /// <param name="ptp">Categorical slots, alone or with a sampler head that reads tokens.</param>
     /// <param name="documents">Texts, each at least two tokens long and within the model's context.</param>
     /// <param name="options">Sizes.</param>
     /// <param name="optimiser">Constants of AdamW.</param>
@@ -192,6 +192,7 @@ public sealed class InverseAutoregressiveTraining
         }
 
         var hidden = network.Blocks(_tape, x, new CallRows([.. positions], visibility, gateStart: context), _ptp.Lora);
+        var earlier = texts.Earlier(places, _ptp.Sampler?.History ?? 0);
         // A loss turns its logits into their gradient, so what is read twice is read before, or computed twice.
         var known = network.Logits(_tape, hidden.Slice(0, context));
         var own = ownLaw > 0 && slots > 0 ? network.Backend.Allocate(slots, known.Value.Columns) : null;
@@ -204,14 +205,14 @@ public sealed class InverseAutoregressiveTraining
         var loss = _tape.CrossEntropy(known, [.. targets[..context]], [.. weights[..context]]);
         if (slots > 0 && ownLaw < 1)
         {
-            loss += _tape.CrossEntropy(network.Logits(_tape, hidden.Slice(context, slots)), [.. targets[context..]], [.. weights[context..]]);
+            loss += _tape.CrossEntropy(_ptp.Logits(_tape, hidden.Slice(context, slots), earlier), [.. targets[context..]], [.. weights[context..]]);
         }
 
         if (own is not null)
         {
             var scale = (float)(1 / Math.Max(ColdestLaw, _ptp.Law.Temperature));
             loss += _tape.Divergence(
-                network.Logits(_tape, hidden.Slice(context, slots)), own, scale, [.. Enumerable.Repeat(ownLaw, slots)]);
+                _ptp.Logits(_tape, hidden.Slice(context, slots), earlier), own, scale, [.. Enumerable.Repeat(ownLaw, slots)]);
         }
 
         return (loss, texts.Count, weights.Sum(w => (double)w) + ownLaw * slots);

@@ -1,6 +1,7 @@
 // From known tokens to the u that a C-PTP model itself would need to write them (PTP section 3.5, Algorithm 3), and back:
 //   u_k in the cell of t_k under P_theta(. | t_<i, u_i..u_{k-1}), k = i, i+1, ...: sequential, one slot per step behind a cache;
-//   or all k at once, again and again: after r sweeps the first r are right. Refuses: one-hot slots, sampler heads.
+//   or all k at once, again and again: after r sweeps the first r are right. A sampler head's law also reads the tokens before t_k, which the
+// same u pick: it stays a function of t_<i and earlier u. Refuses: one-hot slots, flow heads, sampler heads that run tokens through blocks.
 
 using Ptp.Core.Autograd;
 using Ptp.Core.Decoding;
@@ -31,6 +32,19 @@ public sealed record SplitTexts(IReadOnlyList<int[]> Texts, IReadOnlyList<int> S
             }
         }
     }
+
+    /// <summary>What a sampler head reads of slots, [History * R]: the tokens i + 1 places before the ones that they predict, i = 0, 1, ...</summary>
+    internal int[] Earlier(IReadOnlyList<(int Text, int Slot)> slots, int history)
+    {
+        var earlier = new int[history * slots.Count];
+        for (var i = 0; i < earlier.Length; i++)
+        {
+            var (text, slot) = slots[i % slots.Count];
+            earlier[i] = Texts[text][Math.Max(0, Starts[text] + slot - i / slots.Count)];
+        }
+
+        return earlier;
+    }
 }
 
 /// <summary>Numbers of texts' predicted tokens.</summary>
@@ -54,14 +68,17 @@ public sealed class Inversion
     /// <summary>An inverter; the model's weights may change between calls.</summary>
     public Inversion(SlotModel ptp)
     {
-        Guard.Require(ptp is { Reading: SlotReading.Categorical, Sampler: null, Flow: null }, "Invert a model",
-            ptp.Flow is not null ? "slots with a flow head" : ptp.Sampler is null ? "one-hot slots" : "slots with a sampler head", "categorical slots alone",
-            "Only their laws depend on earlier u and nothing else.");
+        Guard.Require(CanRead(ptp), "Invert a model",
+            ptp.Flow is not null ? "slots with a flow head" : ptp.Sampler is null ? "one-hot slots" : "a sampler head that runs tokens through blocks",
+            "categorical slots, alone or with a sampler head that reads tokens", "Only their laws are at hand from one pass over the slots.");
         _ptp = ptp;
         _tape = new Tape(ptp.Network.Backend);
         _law = new float[ptp.Network.Config.VocabularySize];
         _transform = new LogitsTransform(ptp.Law, _law.Length);
     }
+
+    /// <summary>True for categorical slots, alone or with a sampler head that reads tokens as such.</summary>
+    public static bool CanRead(SlotModel ptp) => ptp is { Reading: SlotReading.Categorical, Flow: null, Sampler: null or { Depth: 0 } };
 
     /// <summary>Numbers token by token: slot k runs behind a cache of the slots before it.</summary>
     /// <param name="texts">Texts.</param>
@@ -127,6 +144,7 @@ public sealed class Inversion
 
     /// <summary>
     /// The tokens that numbers stand for, all in one pass behind the context (Theorem 2): t_k = Pick(u_k, P_theta(. | t_&lt;i, u_i..u_{k-1})).
+    /// A sampler head walks from slot to slot behind that pass.
     /// </summary>
     /// <param name="texts">Texts; of their predicted tokens only the number counts.</param>
     /// <param name="u">[P * numbers per token].</param>
@@ -134,26 +152,30 @@ public sealed class Inversion
     {
         var first = Context(texts);
         var firsts = Offsets(texts);
-        var tokens = new int[texts.Count];
         var width = _ptp.NumbersPerToken;
-        void Pick(Tensor logits, int place)
+        var written = new SplitTexts([.. texts.Texts.Select(tokens => (int[])tokens.Clone())], texts.Starts);
+        void Pick(Tensor logits, (int Text, int Slot) place)
         {
             ToLaw(logits);
-            tokens[place] = _ptp.Rule.Pick(u.AsSpan(place * width, width), _law);
+            written.Texts[place.Text][texts.Starts[place.Text] + place.Slot] =
+                _ptp.Rule.Pick(u.AsSpan((firsts[place.Text] + place.Slot) * width, width), _law);
         }
 
         for (var text = 0; text < texts.Texts.Count; text++)
         {
-            Pick(first.Slice(text, 1), firsts[text]);
+            Pick(first.Slice(text, 1), (text, 0));
         }
 
-        var (logits, places) = AllSlots(texts, u);
-        for (var row = 0; row < places.Count; row++)
+        var (hidden, places) = AllHidden(texts, u);
+        foreach (var step in places.Index().GroupBy(p => p.Item.Slot).OrderBy(step => step.Key))
         {
-            Pick(logits.Slice(row, 1), firsts[places[row].Text] + places[row].Slot + 1);
+            foreach (var (row, place) in step)
+            {
+                Pick(Logits(written, hidden!.Slice(row, 1), [place]), (place.Text, place.Slot + 1));
+            }
         }
 
-        return tokens;
+        return [.. texts.Tokens().Select(p => written.Texts[p.Text][texts.Starts[p.Text] + p.Slot])];
     }
 
     /// <summary>The law of each text's last token, given the numbers before it, [B][V].</summary>
@@ -276,11 +298,18 @@ public sealed class Inversion
             (positions[row], slots[row]) = (place, region + place);
         }
 
-        return Slots(texts, [.. active.Select(text => (text, slot))], u, firsts, new CallRows(positions, visibility, _cache, slots, gateStart: 0));
+        (int Text, int Slot)[] places = [.. active.Select(text => (text, slot))];
+        return Logits(texts, Hidden(texts, places, u, firsts, new CallRows(positions, visibility, _cache, slots, gateStart: 0)), places);
     }
 
     /// <summary>All slots that carry a number which another token needs, in one call.</summary>
     private (Tensor Logits, List<(int Text, int Slot)> Places) AllSlots(SplitTexts texts, float[] u)
+    {
+        var (hidden, places) = AllHidden(texts, u);
+        return (hidden is null ? _ptp.Network.Backend.Allocate(1, _law.Length) : Logits(texts, hidden, places), places);
+    }
+
+    private (Variable? Hidden, List<(int Text, int Slot)> Places) AllHidden(SplitTexts texts, float[] u)
     {
         List<(int Text, int Slot)> places = [.. texts.Tokens().Where(p => p.Slot + 1 < texts.Predicted(p.Text))];
         var visibility = new Visibility();
@@ -293,11 +322,14 @@ public sealed class Inversion
         }
 
         return places.Count == 0
-            ? (_ptp.Network.Backend.Allocate(1, _law.Length), places)
-            : (Slots(texts, places, u, Offsets(texts), new CallRows(positions, visibility, _cache, gateStart: 0)), places);
+            ? (null, places)
+            : (Hidden(texts, places, u, Offsets(texts), new CallRows(positions, visibility, _cache, gateStart: 0)), places);
     }
 
-    private Tensor Slots(SplitTexts texts, List<(int Text, int Slot)> places, float[] u, int[] firsts, CallRows rows)
+    private Tensor Logits(SplitTexts texts, Variable hidden, IReadOnlyList<(int Text, int Slot)> places) =>
+        _ptp.Logits(_tape, hidden, texts.Earlier(places, _ptp.Sampler?.History ?? 0)).Value;
+
+    private Variable Hidden(SplitTexts texts, IReadOnlyList<(int Text, int Slot)> places, float[] u, int[] firsts, CallRows rows)
     {
         var width = _ptp.NumbersPerToken;
         var numbers = new float[places.Count * width];
@@ -308,6 +340,6 @@ public sealed class Inversion
 
         var x = _tape.Empty(places.Count, _ptp.Network.Config.HiddenSize);
         _ptp.Embed(_tape, numbers, [.. places.Select(p => texts.Texts[p.Text][texts.Starts[p.Text] - 1])], x);
-        return _ptp.Network.Logits(_tape, _ptp.Network.Blocks(_tape, x, rows, _ptp.Lora)).Value;
+        return _ptp.Network.Blocks(_tape, x, rows, _ptp.Lora);
     }
 }

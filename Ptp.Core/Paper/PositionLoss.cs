@@ -13,7 +13,7 @@ namespace Ptp.Core.Paper;
 public static class PositionLoss
 {
     /// <summary>Of a C-PTP model, in nats; the mean over texts for the first token behind the split, the second, ...; [N].</summary>
-    /// <param name="ptp">Categorical slots without a sampler head.</param>
+    /// <param name="ptp">Categorical slots, alone or with a sampler head that reads tokens.</param>
     /// <param name="texts">Texts, all with N predicted tokens.</param>
     /// <param name="noise">Seed of the places in the cells.</param>
     public static double[] OfSlots(SlotModel ptp, SplitTexts texts, ulong noise) =>

@@ -205,6 +205,14 @@ public sealed class SlotModel
         Embed(tape, _numbers.AsSpan(0, rows * NumbersPerToken), _lastTokens.AsSpan(0, rows), x);
     }
 
+    /// <summary>Logits [R, V] of slots' hidden states.</summary>
+    /// <param name="tape">The pass.</param>
+    /// <param name="hidden">[R, D].</param>
+    /// <param name="earlier">What a sampler head reads: tokens i + 1 places before the predicted ones, [History * R].</param>
+    /// <param name="latest">With a head that runs them through blocks: hidden states of earlier[0], [R, D].</param>
+    internal Variable Logits(Tape tape, Variable hidden, ReadOnlySpan<int> earlier, Variable? latest = null) =>
+        Sampler?.Logits(tape, hidden, earlier, latest) ?? Network.Logits(tape, hidden);
+
     /// <summary>One call of base rows for <paramref name="ids"/>, then slots g to g + count - 1, behind the session's cache.</summary>
     internal Variable Rows(Tape tape, ModelSession session, ReadOnlySpan<int> ids, Auxiliaries u, long g, int count, out CallRows rows)
     {

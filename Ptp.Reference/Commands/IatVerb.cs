@@ -6,6 +6,7 @@ using System.CommandLine;
 using System.Text.Json.Nodes;
 using Ptp.Core.Decoding;
 using Ptp.Core.Formats;
+using Ptp.Core.Heads;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Training;
@@ -41,6 +42,10 @@ internal sealed class IatVerb : Verb
     private readonly Option<string?> _embedding = Values.Text(
         "--embedding", "How u enters a slot; 'constant' hides it: independent predictions, the baseline.", "binary-float|fixed-point|linear:n|clocks:n|constant",
         "fixed-point");
+    private readonly Option<int> _samplerHistory = Values.Whole(
+        "--sampler-history", "Tokens before the predicted one that a small head reads behind the slots (they are functions of the same u); 0 = slots alone, "
+        + "as in the paper.", 0, 0, 8);
+    private readonly Option<int> _samplerWidth = Values.Whole("--sampler-width", "Width of that head.", 256, 1, 1 << 16);
     private readonly Option<string?> _rule = Values.Text("--pick-rule", "How u picks a token.", PickRule.Forms, InverseCdf.Instance.Name);
     private readonly Option<double> _ownLaw = Values.Number(
         "--own-law", "Share of a slot's lesson that is the model's own next-token law behind the true tokens instead of the token; 0 = the paper's loss.", 0);
@@ -67,7 +72,7 @@ internal sealed class IatVerb : Verb
         _corpus.Required = true;
         _output.Required = true;
         foreach (var option in (Option[])[
-            _model, _tokenizer, _corpus, _output, _shares, _texts, _length, _kind, _slots, _rank, _embedding, _rule, _ownLaw, _beta, _sweeps, _rows,
+            _model, _tokenizer, _corpus, _output, _shares, _texts, _length, _kind, _slots, _rank, _embedding, _samplerHistory, _samplerWidth, _rule, _ownLaw, _beta, _sweeps, _rows,
             _steps, _rate, _warmUp, _checkpoint, _seed, _overwrite])
         {
             Add(option);
@@ -139,7 +144,8 @@ internal sealed class IatVerb : Verb
 
         var lora = kind == Gated ? new GatedLora(network.Backend, network.Config, call.Get(_rank), 1, seed) : null;
         return new SlotModel(
-            network, lora, AuxiliaryEmbedding.Parse(call.Get(_embedding)!), call.Get(_slots), s_law, rule, seed, SlotStart.MeanToken, SlotReading.Categorical);
+            network, lora, AuxiliaryEmbedding.Parse(call.Get(_embedding)!), call.Get(_slots), s_law, rule, seed, SlotStart.MeanToken, SlotReading.Categorical,
+            call.Get(_samplerHistory) > 0 ? new SamplerHead(network, call.Get(_samplerHistory), call.Get(_samplerWidth), seed) : null);
     }
 
     private static void Copy(Transformer from, Transformer to)
@@ -184,6 +190,8 @@ internal sealed class IatVerb : Verb
             ["kind"] = call.Get(_kind),
             ["rank"] = call.Get(_rank),
             ["embedding"] = call.Get(_embedding),
+            ["sampler_history"] = call.Get(_samplerHistory),
+            ["sampler_width"] = call.Get(_samplerWidth),
             ["pick_rule"] = rule.Name,
             ["slots"] = call.Get(_slots),
             ["own_law"] = options.Step.OwnLawWeight,

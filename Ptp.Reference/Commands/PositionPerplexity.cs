@@ -27,9 +27,10 @@ internal sealed record PositionPerplexity(int Texts, double[] Base, double[] Slo
     public static PositionPerplexity Of(Call call, Decoding decoding, IReadOnlyList<int[]> documents, int split)
     {
         const string Asked = "Measure perplexity by position";
-        Guard.Require(decoding.Adapter is { Reading: SlotReading.Categorical, Sampler: null }, Asked,
-            decoding.Adapter is null ? "no adapter" : decoding.Adapter.Sampler is null ? "one-hot slots" : "slots with a sampler head",
-            "categorical slots without a sampler head", "Train some with 'ptp iat', or 'ptp distill --reading categorical --sampler-history 0'.");
+        Guard.Require(decoding.Adapter is { } adapter && Inversion.CanRead(adapter), Asked,
+            decoding.Adapter is null ? "no adapter" : decoding.Adapter.Sampler is null ? "slots that are not categorical"
+            : "a sampler head that runs tokens through blocks", "categorical slots, alone or with a sampler head that reads tokens",
+            "Train some with 'ptp iat', or 'ptp distill --reading categorical --sampler-depth 0'.");
         var (ptp, begin) = (decoding.Adapter!, decoding.Model.BeginToken);
         Guard.Require(ptp.Law is { TopK: 0, TopP: 1, Temperature: > 0 }, Asked,
             Invariant($"an adapter of temperature {ptp.Law.Temperature}, top-k {ptp.Law.TopK}, top-p {ptp.Law.TopP}"),

@@ -26,6 +26,9 @@ internal static class InverseStudy
         [
             ("exact law", Exact(texts)),
             ("autoregressive", PositionLoss.OfNextToken(models.InverseBase, texts, TripModels.Law)),
+            ("C-PTP by inversion, race, head of 8 tokens", Inferred(models.Inverse("clocks:26", "race:26", 8))),
+            ("C-PTP by inversion, race, head of 1 token", Inferred(models.Inverse("clocks:26", "race:26", 1))),
+            ("independent by inversion, head of 1 token", Inferred(models.Inverse("constant", "race:26", 1))),
             ("C-PTP by inversion, race", Inferred(models.Inverse("clocks:26", "race:26"))),
             ("C-PTP by inversion, paper's rule", Inferred(models.Inverse("fixed-point", "inverse-cdf"))),
             ("independent by inversion", Inferred(models.Inverse("constant", "inverse-cdf"))),

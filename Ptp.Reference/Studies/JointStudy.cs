@@ -17,26 +17,27 @@ internal static class JointStudy
     private const int Contexts = 12;
     private const int Places = 8;
     private const int RingSteps = 3000;
-    private static readonly (string Language, string Name, string Embedding, string Rule)[] s_models =
+    private static readonly (string Language, string Name, string Embedding, string Rule, int History)[] s_models =
         [.. new[] { ("ring", "linear:33"), ("walks", "linear:33"), ("trips", "fixed-point") }.SelectMany(((string Language, string Embedding) on) =>
-            ((string, string, string, string)[])
+            ((string, string, string, string, int)[])
             [
-                (on.Language, "independent by inversion", "constant", "inverse-cdf"),
-                (on.Language, "C-PTP by inversion, paper's rule", on.Embedding, "inverse-cdf"),
-                (on.Language, "C-PTP by inversion, race", "clocks", "race"),
+                (on.Language, "independent by inversion", "constant", "inverse-cdf", 0),
+                (on.Language, "C-PTP by inversion, paper's rule", on.Embedding, "inverse-cdf", 0),
+                (on.Language, "C-PTP by inversion, race", "clocks", "race", 0),
+                (on.Language, "C-PTP by inversion, race, head of 2 tokens", "clocks", "race", 2),
             ])];
 
     private delegate double[] NextLaw(ReadOnlySpan<int> zones);
 
     /// <summary>A language and its windows.</summary>
-    private sealed record Windows(string Name, int Zones, int Length, int[][] Prompts, NextLaw Law, Func<string, string, SlotModel> Model);
+    private sealed record Windows(string Name, int Zones, int Length, int[][] Prompts, NextLaw Law, Func<string, string, int, SlotModel> Model);
 
     public static void Run(StudySpace space)
     {
         var trips = new SmallTrips(space);
         var contexts = Math.Max(1, space.Cases(50 * Contexts) / 50);
         var ring = new Windows("ring", Ring.Zones, 4, [.. Enumerable.Range(0, contexts).Select(i => Ring.Walk(new RandomStream((ulong)i, "windows"), i % 4))],
-            Ring.Law, (embedding, rule) => RingModel(space, embedding, rule));
+            Ring.Law, (embedding, rule, history) => RingModel(space, embedding, rule, history));
         var zones = new Windows("trips", TripLanguage.Zones, 3,
             [.. TripModels.Trips(contexts, "windows").Select((trip, i) => trip[..(3 + 3 * i % 30)])], TripLanguage.Law, trips.Inverse);
         var kings = new KingWalk(space);
@@ -47,11 +48,11 @@ internal static class JointStudy
             Invariant($"Effort {space.Effort}; {contexts} contexts; ring: all 625 windows of 4 tokens; walks and trips: all 15,625 of 3; {Places} places in each cell; nats."),
             "language", "model", "KL of 1 token", "of 2", "of 3", "of 4", "share of independent's");
         var (lines, reference) = (new List<SvgLine>(), 1.0);
-        foreach (var (where, name, embedding, rule) in s_models)
+        foreach (var (where, name, embedding, rule, history) in s_models)
         {
             var language = where == ring.Name ? ring : where == walks.Name ? walks : zones;
             string Sized(string kind) => kind is "clocks" or "race" ? $"{kind}:{language.Zones + 1}" : kind;
-            var divergence = Divergence(space, language, language.Model(Sized(embedding), Sized(rule)));
+            var divergence = Divergence(space, language, language.Model(Sized(embedding), Sized(rule), history));
             reference = embedding == "constant" ? divergence[^1] : reference;
             var cells = divergence.Select(d => Invariant($"{d:0.0000}")).Concat(Enumerable.Repeat("", 4 - language.Length));
             table.Row(language.Name, [name, .. cells, Invariant($"{divergence[^1] / reference:0.000}")]);
@@ -128,7 +129,7 @@ internal static class JointStudy
         return joint;
     }
 
-    private static SlotModel RingModel(StudySpace space, string embedding, string rule)
+    private static SlotModel RingModel(StudySpace space, string embedding, string rule, int history)
     {
         var config = (TripModels.Config with
         {
@@ -138,10 +139,8 @@ internal static class JointStudy
             Layers = 3,
             MaxContext = 16,
         }).Validated();
-        SlotModel Make() => new(
-            new Transformer(space.Backend, config, 2), null, AuxiliaryEmbedding.Parse(embedding), 8, TripModels.Law, PickRule.Parse(rule), 1,
-            SlotStart.LastToken, SlotReading.Categorical);
-        var name = $"ring-{embedding.Replace(':', '.')}-{rule.Replace(':', '.')}";
+        SlotModel Make() => TripModels.FromNothing(space.Backend, config, embedding, rule, 8, SlotStart.LastToken, history);
+        var name = TripModels.InverseName("ring", embedding, rule, history);
         var random = new RandomStream(1, "training walks");
         return space.Slots(name, new Transformer(space.Backend, config, 2), Make, space.Steps(RingSteps), ptp => new InverseAutoregressiveTraining(
             ptp, [.. Enumerable.Range(0, 20_000).Select(_ => Ring.Walk(random, 8))], new InverseTrainingOptions { Rows = 400, Horizon = 5, OwnLawWeight = 0.8 },

@@ -100,12 +100,12 @@ internal sealed class KingWalk(StudySpace space)
     /// <summary>C-PTP from walks alone, by inversion, in a network of its own that begins from nothing; windows of three tokens.</summary>
     /// <param name="embedding">How u enters a slot.</param>
     /// <param name="rule">How u picks.</param>
-    public SlotModel Inverse(string embedding, string rule)
+    /// <param name="history">Tokens that a sampler head reads, in place of the network's last block; 0 = slots alone.</param>
+    public SlotModel Inverse(string embedding, string rule, int history = 0)
     {
         var random = new RandomStream(1, "training walks");
-        return space.Slots($"walk-inverse-{embedding.Replace(':', '.')}-{rule.Replace(':', '.')}", new Transformer(space.Backend, Config, 2), () => new SlotModel(
-            new Transformer(space.Backend, Config, 2), null, AuxiliaryEmbedding.Parse(embedding), 3, TripModels.Law, PickRule.Parse(rule), 1,
-            SlotStart.LastToken, SlotReading.Categorical), space.Steps(InverseSteps), ptp => new InverseAutoregressiveTraining(
+        return space.Slots(TripModels.InverseName("walk-inverse", embedding, rule, history), new Transformer(space.Backend, Config, 2),
+            () => TripModels.FromNothing(space.Backend, Config, embedding, rule, 3, SlotStart.LastToken, history), space.Steps(InverseSteps), ptp => new InverseAutoregressiveTraining(
             ptp, [.. Enumerable.Range(0, Sized(Walks)).Select(_ => Walk(random))], new InverseTrainingOptions { Rows = 400, Horizon = 3, OwnLawWeight = 0.8 },
             new AdamWOptions { WeightDecay = 0.01 }, new LearningRate { Peak = 3e-3, WarmUp = 100, Steps = space.Steps(InverseSteps), FinalFraction = 0.03 }).Step);
     }

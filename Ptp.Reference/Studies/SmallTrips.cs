@@ -100,14 +100,13 @@ internal sealed class SmallTrips(StudySpace space)
             new LearningRate { Peak = 5e-3, WarmUp = 50, Steps = steps, FinalFraction = 0.03 }).Step);
     }
 
-    /// <summary>C-PTP from the data alone, in a network of its own, with as many steps as its autoregressive equal.</summary>
+    /// <summary>C-PTP from the data alone, in a network of its own, with as many steps and as many parameters as its autoregressive equal.</summary>
     /// <param name="embedding">How u enters a slot.</param>
     /// <param name="rule">How u picks.</param>
-    public SlotModel Inverse(string embedding, string rule) => space.Slots(
-        $"inverse-{embedding.Replace(':', '.')}-{rule.Replace(':', '.')}", InverseBase,
-        () => new SlotModel(
-            new Transformer(space.Backend, Config, 2), null, AuxiliaryEmbedding.Parse(embedding), TripModels.Slots, TripModels.Law,
-            PickRule.Parse(rule), 1, SlotStart.MeanToken, SlotReading.Categorical),
+    /// <param name="history">Tokens that a sampler head reads, in place of the network's last block; 0 = slots alone, as in the paper.</param>
+    public SlotModel Inverse(string embedding, string rule, int history = 0) => space.Slots(
+        TripModels.InverseName("inverse", embedding, rule, history), InverseBase,
+        () => TripModels.FromNothing(space.Backend, Config, embedding, rule, TripModels.Slots, SlotStart.MeanToken, history),
         space.Steps(InverseSteps), ptp => new InverseAutoregressiveTraining(
             ptp, TripModels.Trips(Sized(Texts), "training trips"),
             new InverseTrainingOptions { Rows = 1280, Horizon = TripModels.Slots, OwnLawWeight = 0.8 }, new AdamWOptions { WeightDecay = 0.01 },

@@ -6,6 +6,7 @@ using Ptp.Core.Decoding;
 using Ptp.Core.Heads;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
+using Ptp.Core.Tensors;
 using Ptp.Core.Training;
 
 namespace Ptp.Reference.Studies;
@@ -42,6 +43,28 @@ internal sealed class TripModels(StudySpace space)
 
     /// <summary>The sampling law: the model's own.</summary>
     public static SamplingOptions Law { get; } = new() { Temperature = 1 };
+
+    /// <summary>Categorical slots in a network that begins from nothing, to be trained by inversion.</summary>
+    /// <param name="backend">Device.</param>
+    /// <param name="config">Sizes of the network of slots alone.</param>
+    /// <param name="embedding">How u enters a slot.</param>
+    /// <param name="rule">How u picks.</param>
+    /// <param name="slots">N.</param>
+    /// <param name="start">What a slot is before u is embedded into it.</param>
+    /// <param name="history">Tokens that a sampler head reads, in place of the last block and with as many parameters; 0 = slots alone, as in the paper.</param>
+    public static SlotModel FromNothing(
+        IBackend backend, TransformerConfig config, string embedding, string rule, int slots, SlotStart start, int history)
+    {
+        var network = new Transformer(backend, history > 0 ? config with { Layers = config.Layers - 1 } : config, 2);
+        var block = config.HiddenSize * (4 * config.HiddenSize + 3 * config.IntermediateSize);
+        var head = history > 0 ? new SamplerHead(network, history, block / ((2 * history + 3) * config.HiddenSize), 3) : null;
+        return new SlotModel(
+            network, null, AuxiliaryEmbedding.Parse(embedding), slots, Law, PickRule.Parse(rule), 1, start, SlotReading.Categorical, head);
+    }
+
+    /// <summary>The folder of what <see cref="FromNothing"/> makes.</summary>
+    public static string InverseName(string prefix, string embedding, string rule, int history) =>
+        $"{prefix}-{embedding.Replace(':', '.')}-{rule.Replace(':', '.')}{(history > 0 ? $"-head{history}" : "")}";
 
     /// <summary>Trips that never enter training.</summary>
     public static int[][] HeldOut(int count) => Trips(count, "held-out trips");

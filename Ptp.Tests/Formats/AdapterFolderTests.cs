@@ -110,7 +110,6 @@ public sealed class AdapterFolderTests : IDisposable
     [InlineData("\"top_p\": 0.9", "\"top_p\": 1.1", "top_p")]
     [InlineData("\"categorical\"", "\"psychic\"", "reading")]
     [InlineData("\"categorical\"", "\"one-hot\"", "sampler_history")]
-    [InlineData("\"gated-lora\"", "\"student\"", "sampler_history")]
     [InlineData("\"pick_softness\": 0.125", "\"pick_softness\": -1", "pick_softness")]
     [InlineData("\"doubt\": 0.75", "\"doubt\": 0", "doubt")]
     [InlineData("\"sampler_history\": 2", "\"sampler_history\": 9", "sampler_history")]

@@ -5,6 +5,7 @@
 using Ptp.Core;
 using Ptp.Core.Cpu;
 using Ptp.Core.Decoding;
+using Ptp.Core.Heads;
 using Ptp.Core.Model;
 using Ptp.Core.Paper;
 using Ptp.Core.Training;
@@ -77,7 +78,7 @@ public sealed class InversionTests : IDisposable
     {
         const int Samples = 4000;
         var random = new RandomStream((ulong)seed, "volume");
-        var ptp = Model(random, 3, InverseCdf.Instance, gated: seed % 2 == 0, new SamplingOptions());
+        var ptp = Model(random, 3, InverseCdf.Instance, gated: seed % 2 == 0, new SamplingOptions(), history: seed % 3);
         int[][] all = [.. Enumerable.Range(0, 27).Select(i => (int[])[0, i / 9, i / 3 % 3, i % 3])];
         var texts = new SplitTexts(all, [.. all.Select(_ => 1)]);
         var volume = InverseAutoregressiveTraining.Volume(ptp, texts, 200, random.NextBits());
@@ -133,12 +134,13 @@ public sealed class InversionTests : IDisposable
     }
 
     [Theory]
-    [InlineData(0)]
-    [InlineData(0.5)]
-    public void No_gradient_goes_through_the_numbers(double ownLaw) => Cases.RunSeeds(6, seed =>
+    [InlineData(0, 0)]
+    [InlineData(0.5, 0)]
+    [InlineData(0.5, 2)]
+    public void No_gradient_goes_through_the_numbers(double ownLaw, int history) => Cases.RunSeeds(6, seed =>
     {
         var random = new RandomStream((ulong)seed, "frozen");
-        var ptp = Model(random, 6, InverseCdf.Instance, gated: false, new SamplingOptions());
+        var ptp = Model(random, 6, InverseCdf.Instance, gated: false, new SamplingOptions(), history);
         var texts = new SplitTexts([[1, 2, 3, 4, 5], [5, 0, 0, 2]], [1, 2]);
         var trainer = new InverseAutoregressiveTraining(
             ptp, texts.Texts, new InverseTrainingOptions { OwnLawWeight = ownLaw }, new AdamWOptions(), new LearningRate());
@@ -197,6 +199,10 @@ public sealed class InversionTests : IDisposable
         var oneHot = new SlotModel(
             ptp.Network, ptp.Lora, new FixedPointEmbedding(), 4, new SamplingOptions(), InverseCdf.Instance, 1);
         Assert.Throws<PtpException>(() => new Inversion(oneHot));
+        var deep = new SlotModel(
+            ptp.Network, ptp.Lora, new FixedPointEmbedding(), 4, new SamplingOptions(), InverseCdf.Instance, 1, reading: SlotReading.Categorical,
+            sampler: new SamplerHead(ptp.Network, 1, 4, 1, depth: 1));
+        Assert.Contains("through blocks", Assert.Throws<PtpException>(() => new Inversion(deep)).Message, StringComparison.Ordinal);
     }
 
     public void Dispose() => _backend.Dispose();
@@ -233,7 +239,7 @@ public sealed class InversionTests : IDisposable
         var random = new RandomStream((ulong)seed, "inversion");
         var vocabulary = 4 + random.NextInt(12);
         PickRule[] rules = [InverseCdf.Instance, TreePick.Instance, new RacePick(3), new PermutedCdf()];
-        var ptp = Model(random, vocabulary, rules[seed % 4], gated: seed % 2 == 0, new SamplingOptions { Temperature = 0.5 + random.NextDouble() });
+        var ptp = Model(random, vocabulary, rules[seed % 4], gated: seed % 2 == 0, new SamplingOptions { Temperature = 0.5 + random.NextDouble() }, history: seed % 3);
         return (ptp, Texts(random, vocabulary), random);
     }
 
@@ -255,7 +261,7 @@ public sealed class InversionTests : IDisposable
         MaxContext = 32,
     };
 
-    private SlotModel Model(RandomStream random, int vocabulary, PickRule rule, bool gated, SamplingOptions law)
+    private SlotModel Model(RandomStream random, int vocabulary, PickRule rule, bool gated, SamplingOptions law, int history = 0)
     {
         var network = ExactnessCase.RandomModel(_backend, Config(vocabulary), random);
         var lora = gated ? new GatedLora(_backend, network.Config, 2, 1, random.NextBits()) : null;
@@ -264,8 +270,14 @@ public sealed class InversionTests : IDisposable
             Initialise.Gaussian(parameter, random, 0.5);
         }
 
+        var sampler = history > 0 ? new SamplerHead(network, history, 12, random.NextBits()) : null;
+        foreach (var parameter in sampler?.Parameters ?? [])
+        {
+            Initialise.Gaussian(parameter, random, 0.5);
+        }
+
         var ptp = new SlotModel(
-            network, lora, AuxiliaryEmbedding.Parse("linear:3"), 4, law, rule, random.NextBits(), SlotStart.LastToken, SlotReading.Categorical);
+            network, lora, AuxiliaryEmbedding.Parse("linear:3"), 4, law, rule, random.NextBits(), SlotStart.LastToken, SlotReading.Categorical, sampler);
         Initialise.Gaussian(ptp.Table, random, 1);
         return ptp;
     }
