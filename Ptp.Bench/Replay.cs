@@ -1,5 +1,6 @@
 // Wall clock of decoders on models that nobody trained: weights are random, but calls, adapter and sampler head are real, and
-// the guesses are replayed so that each is right with a given chance after all before it were, as on the embedded model.
+// the guesses are replayed so that each is right with a given chance after all before it were, as on the embedded model. Drafts run
+// through the model itself, or through a twin of it whose weights are rounded to bytes; a twin's own first token is not replayed.
 // The texts must still equal plain decoding's, token by token. Refuses: to say anything about quality.
 
 using Ptp.Core.Autograd;
@@ -55,34 +56,46 @@ internal static class Replay
         // Laws of random weights are flat; a trained model's are not, and cost less to cut off at top-p.
         Initialise.Constant(model.Parameters.Single(p => p.Name == "model.norm.weight"), 8f);
         var lora = new GatedLora(backend, config, Rank, 1, 1);
-        var sampler = new SamplerHead(model, 2, config.HiddenSize, 1);
-        foreach (var parameter in halves ? model.Parameters.Concat(lora.Parameters).Concat(sampler.Parameters) : [])
+        foreach (var parameter in halves ? model.Parameters.Concat(lora.Parameters) : [])
         {
             Shorten(parameter);
         }
 
         var law = new SamplingOptions { Temperature = 0.7, TopP = 0.9 };
         var rule = new ReplayedPick(chance);
-        var ptp = new SlotModel(
-            model, lora, new FixedPointEmbedding(), 16, law, rule, 1, SlotStart.LastToken, SlotReading.Categorical, sampler);
+        SlotModel Slots(Transformer network)
+        {
+            var sampler = new SamplerHead(network, 2, config.HiddenSize, 1);
+            foreach (var parameter in halves ? sampler.Parameters : [])
+            {
+                Shorten(parameter);
+            }
+
+            return new SlotModel(
+                network, lora, new FixedPointEmbedding(), 16, law, rule, 1, SlotStart.LastToken, SlotReading.Categorical, sampler);
+        }
+
+        var (ptp, twin) = (Slots(model), Slots(model.Twin(WeightFormat.Int8)));
         var plain = new Autoregressive(model, law, InverseCdf.Instance);
         (string Name, IDecoder Decoder)[] others =
         [
             .. drafts.Select(n => ($"drafts of {n}", (IDecoder)new ErrorCorrectedDecoding(
                 model, ptp.NewDrafter(), law, rule, n))),
+            .. drafts.Select(n => ($"drafts of {n} from int8", (IDecoder)new ErrorCorrectedDecoding(
+                model, twin.NewDrafter(), law, rule, n))),
             .. branches.Select(n => ($"branches, {n} slots", (IDecoder)new PartialQuadraticDecoding(
                 ptp, law, new PartialQuadraticOptions { Budget = n }))),
         ];
         // Texts outside, decoders inside: a slow moment of the machine meets all alike.
         var times = new double[others.Length + 1][];
         Array.ForEach(Enumerable.Range(0, times.Length).ToArray(), i => times[i] = new double[texts]);
-        var stats = new DecodeStats[others.Length];
+        var (tokens, rows) = (new double[others.Length], new double[others.Length]); // per call, means over texts
         for (var text = -1; text < texts; text++) // the first is a warm-up
         {
             var u = Auxiliaries.FromSeed((ulong)(text + 2));
             var limits = new DecodeLimits(newTokens, []);
             var expected = plain.Decode([1, 2, 3], u, limits);
-            rule.Answer(u, expected.Tokens);
+            rule.Answer(u, expected.Tokens, text);
             times[0][Math.Max(0, text)] = expected.Stats.MillisecondsPerToken;
             for (var i = 0; i < others.Length; i++)
             {
@@ -93,14 +106,15 @@ internal static class Replay
                 }
 
                 times[i + 1][Math.Max(0, text)] = decoded.Stats.MillisecondsPerToken;
-                stats[i] = decoded.Stats;
+                tokens[i] += text < 0 ? 0 : decoded.Stats.TokensPerCall / texts;
+                rows[i] += text < 0 ? 0 : decoded.Stats.RowsPerCall / texts;
             }
         }
 
         return
         [
             new Replayed("plain", 1, 1, Median(times[0]), 1),
-            .. others.Select((other, i) => new Replayed(other.Name, stats[i].TokensPerCall, stats[i].RowsPerCall, Median(times[i + 1]),
+            .. others.Select((other, i) => new Replayed(other.Name, tokens[i], rows[i], Median(times[i + 1]),
                 Median([.. times[0].Zip(times[i + 1], (p, o) => p / o)]))),
         ];
     }
@@ -119,17 +133,18 @@ internal static class Replay
     /// <summary>The paper's rule for the model's own laws; a guess ignores the law and plays back the answer, or misses it.</summary>
     private sealed class ReplayedPick(double chance) : PickRule
     {
-        private readonly Dictionary<float, int> _answers = [];
-        private readonly RandomStream _luck = new(1, "replayed guesses");
+        private readonly Dictionary<float, (int Token, bool IsRight)> _answers = [];
 
         public override string Name => "replayed";
 
-        public void Answer(Auxiliaries u, int[] tokens)
+        /// <summary>Whether a token is guessed right is drawn once, so that all decoders of a text have the same luck.</summary>
+        public void Answer(Auxiliaries u, int[] tokens, int text)
         {
             _answers.Clear();
+            var luck = new RandomStream((ulong)(text + 2), "replayed guesses");
             for (var g = 0; g < tokens.Length; g++)
             {
-                _answers[u.At(g, 0)] = tokens[g];
+                _answers[u.At(g, 0)] = (tokens[g], luck.NextDouble() < chance);
             }
         }
 
@@ -140,8 +155,8 @@ internal static class Replay
         public override void Guess(
         scoped ReadOnlySpan<float> u, scoped ReadOnlySpan<float> law, double softness, ref BestGuesses best)
         {
-            var answer = _answers.GetValueOrDefault(u[0]);
-            best.Add(_luck.NextDouble() < chance ? answer : (answer + 1) % law.Length, (float)chance);
+            var (answer, isRight) = _answers.GetValueOrDefault(u[0]);
+            best.Add(isRight ? answer : (answer + 1) % law.Length, (float)chance);
         }
 
         public override bool TryDraw(int token, ReadOnlySpan<float> law, RandomStream noise, double beta, Span<float> u) =>

@@ -67,6 +67,9 @@ public sealed class Parameter
         Value = backend.Allocate(rows, columns);
     }
 
+    private Parameter(Parameter of, WeightFormat format) =>
+        (Backend, Name, IsVector, Value, Format) = (of.Backend, of.Name, of.IsVector, of.Value, format);
+
     /// <summary>Its backend.</summary>
     public IBackend Backend { get; }
 
@@ -104,6 +107,9 @@ public sealed class Parameter
         Format = format;
         Changed();
     }
+
+    /// <summary>The same numbers in the same memory, stored otherwise for products of inference.</summary>
+    internal Parameter Twin(WeightFormat format) => new(this, IsVector ? WeightFormat.Exact : format);
 
     /// <summary>W packed for x W^T.</summary>
     public PackedMatrix Packed()

@@ -84,7 +84,7 @@ public sealed class CallCosts
         var drafter = ptp.NewDrafter();
         var sessions = contexts.ToDictionary(c => c, c =>
         {
-            var session = new ModelSession(ptp.Network, ptp.Law, ptp.Rule);
+            var session = new ModelSession(ptp.Network.Original ?? ptp.Network, ptp.Law, ptp.Rule);
             session.Start(new int[c + 1]);
             return session;
         });

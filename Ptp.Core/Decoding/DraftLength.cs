@@ -48,7 +48,7 @@ public sealed class LongestLength : IDraftLength
 /// <param name="slots">Most tokens per draft.</param>
 /// <param name="firstIsExact">
 /// True if drafts run through the verifier itself (gated LoRA): then drafting also yields the law of the first token, which is
-/// always right, and verification has a row less.
+/// always right, and verification has a row less. False for a student, or a twin of the verifier.
 /// </param>
 /// <param name="always">True to draft in every round, the best length even where a plain call would be faster.</param>
 /// <param name="clock">Milliseconds of a clock; null = the machine's.</param>
@@ -67,6 +67,9 @@ public sealed class PayingLength(
     private int _age = Refresh;
     private double _predicted; // sum over rounds
     private int _rounds;
+
+    /// <summary>Rows of a drafting call beyond 1 + drafted tokens: a student's call carries what the last round committed, two tokens as a rule.</summary>
+    public int Lag { get; init; } = firstIsExact ? 0 : 1;
 
     /// <summary>Tokens per millisecond that the choices expected, against plain decoding at the same places: their mean over rounds.</summary>
     public double PredictedSpeedup => _rounds == 0 ? 1 : _predicted / _rounds;
@@ -99,7 +102,7 @@ public sealed class PayingLength(
 
     /// <inheritdoc/>
     public int Verify(int context, int drafted, bool firstRight, ReadOnlySpan<double> chances) =>
-        firstIsExact ? BestVerified(context, drafted, firstRight, _rate, chances).Verified : drafted;
+        firstIsExact || !chances.IsEmpty ? BestVerified(context, drafted, firstRight, _rate, chances).Verified : drafted;
 
     /// <inheritdoc/>
     public void Observe(int verified, int correct, bool firstRight)
@@ -142,7 +145,7 @@ public sealed class PayingLength(
         var one = costs.Milliseconds(1, context);
         var risk = best == 0 ? 0
             : firstIsExact ? drafting.Milliseconds(1 + best, context) / one + 1 - 2
-            : (drafting.Milliseconds(2 + best, context) + costs.Milliseconds(1 + best, context)) / one - 1;
+            : (drafting.Milliseconds(1 + Lag + best, context) + costs.Milliseconds(1 + best, context)) / one - 1;
         return (best, rate, risk, most);
     }
 
@@ -151,9 +154,8 @@ public sealed class PayingLength(
     {
         if (!firstIsExact)
         {
-            // The student's call also carries what the last round committed; two rows of it is its usual lag.
             var expected = 1 + _survival[1].Expected(drafted);
-            return expected / (drafting.Milliseconds(2 + drafted, context) + costs.Milliseconds(1 + drafted, context));
+            return expected / (drafting.Milliseconds(1 + Lag + drafted, context) + costs.Milliseconds(1 + drafted, context));
         }
 
         var own = drafting.Milliseconds(1 + drafted, context);
@@ -176,13 +178,14 @@ public sealed class PayingLength(
     private (int Verified, double Tokens, double Milliseconds) BestVerified(
         int context, int drafted, bool firstRight, double rate, ReadOnlySpan<double> chances = default)
     {
-        var best = (Verified: 1, Tokens: 2.0, Milliseconds: costs.Milliseconds(1, context));
-        var (tokens, alive) = (2.0, 1.0);
-        for (var verified = 2; verified <= drafted; verified++)
+        var known = firstIsExact ? 1 : 0; // tokens that need no row of their own
+        var best = (Verified: known, Tokens: 1.0 + known, Milliseconds: costs.Milliseconds(1, context));
+        var (tokens, alive) = (best.Tokens, 1.0);
+        for (var verified = known + 1; verified <= drafted; verified++)
         {
             alive *= chances.IsEmpty ? _survival[firstRight ? 1 : 0].Slots[verified - 1].Mean : chances[verified - 1];
             tokens += alive;
-            var cost = costs.Milliseconds(verified, context);
+            var cost = costs.Milliseconds(verified + 1 - known, context);
             if (tokens - rate * cost > best.Tokens - rate * best.Milliseconds)
             {
                 best = (verified, tokens, cost);

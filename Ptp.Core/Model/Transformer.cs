@@ -78,6 +78,17 @@ public sealed class Transformer
         }
     }
 
+    private Transformer(Transformer of, WeightFormat format)
+    {
+        (Original, Config, Backend, Rope, FinalNorm) = (of, of.Config, of.Backend, of.Rope, of.FinalNorm);
+        _blocks = [.. of._blocks.Select(block => block.Twin(format))];
+        Embeddings = of.Embeddings.Twin(format);
+        Head = of.Head == of.Embeddings ? Embeddings : of.Head.Twin(format);
+    }
+
+    /// <summary>Of a twin, the model whose numbers it shares; else null.</summary>
+    public Transformer? Original { get; }
+
     /// <summary>Sizes.</summary>
     public TransformerConfig Config { get; }
 
@@ -138,6 +149,12 @@ public sealed class Transformer
             weight.Store(format);
         }
     }
+
+    /// <summary>
+    /// The same numbers in the same memory, whose products read a second, smaller form of the matrices: for drafts, which need to be right
+    /// often and not always. With Int8 it takes a quarter of the memory again. Make it once the weights are final.
+    /// </summary>
+    public Transformer Twin(WeightFormat format) => new(Original ?? this, format);
 
     /// <summary>Rounds the same matrices to the nearest BF16 numbers: products then read half the bytes.</summary>
     public void RoundToBFloat16()

@@ -49,12 +49,22 @@ public sealed class TransformerBlock
         }
     }
 
+    private TransformerBlock(TransformerBlock of, WeightFormat format)
+    {
+        (_backend, _config, _rope, _mlpNorm, _attentionNorm) = (of._backend, of._config, of._rope, of._mlpNorm, of._attentionNorm);
+        _linears = [.. of._linears.Select(matrix => matrix.Twin(format))];
+        _second = [.. of._second.Select(matrix => matrix.Twin(format))];
+    }
+
     /// <summary>Every parameter once, in the order of Hugging Face files.</summary>
     public IEnumerable<Parameter> Parameters =>
         [.. _linears, .. _second, .. _attentionNorm is null ? (Parameter[])[] : [_attentionNorm], _mlpNorm];
 
     /// <summary>Its matrices alone.</summary>
     public IEnumerable<Parameter> Matrices => [.. _linears, .. _second];
+
+    /// <summary>A block of the same numbers whose products are stored otherwise.</summary>
+    internal TransformerBlock Twin(WeightFormat format) => new(this, format);
 
     /// <summary>Gaussian matrices of deviation 0.02; the two that write to the stream shrink with depth (GPT-2, section 2.3).</summary>
     /// <param name="random">Their stream.</param>

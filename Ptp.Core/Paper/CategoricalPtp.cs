@@ -1,6 +1,7 @@
 // C-PTP (PTP section 2.1): a slot that carries u_{k-1} predicts the law of t_k; Pick(u_k, law) outside the network gives t_k.
 //   last real row: P(t_i), exact;  slot of u_{k-1}, k > i: P(t_k | t_<i, u_i..u_{k-1}) at position k - 1;  t_k = Pick(u_k, P)
-// With a sampler head the law is P(t_k | ..., t_{k-1}, t_{k-2}): what was picked is told, not guessed. Refuses: a student.
+// With a sampler head the law is P(t_k | ..., t_{k-1}, t_{k-2}): what was picked is told, not guessed. On a twin of the verifier (its weights
+// rounded to bytes, to be read four times as fast) t_i is a guess like the others. Refuses: a student.
 
 using System.Numerics.Tensors;
 using Ptp.Core.Autograd;
@@ -37,6 +38,7 @@ public sealed class CategoricalDrafter : IDrafter
     /// <inheritdoc/>
     public Draft Propose(ModelSession session, Auxiliaries u, long g, int count)
     {
+        var cached = session.Cache.Length;
         var (first, hidden) = _reader.Call(session, u, g, count);
         if (_tokens.Length < count)
         {
@@ -51,7 +53,12 @@ public sealed class CategoricalDrafter : IDrafter
             _reader.Read(session, u, g + 1, hidden.Slice(1, count - 1), first, tokens[1..], confidences[1..]);
         }
 
-        return new Draft(tokens, confidences, knowsFirstLaw: true) { Chances = _ptp.Chances(confidences, ref _chances) };
+        if (_reader.IsGuess)
+        {
+            session.Cache.Crop(cached); // the verifier has yet to run the last token itself
+        }
+
+        return new Draft(tokens, confidences, knowsFirstLaw: !_reader.IsGuess) { Chances = _ptp.Chances(confidences, ref _chances) };
     }
 }
 
@@ -74,20 +81,29 @@ internal sealed class CategoricalReader
         _u = new float[ptp.NumbersPerToken];
     }
 
-    /// <summary>The drafting call: the last token's row (and those before it that the cache lacks), which gives token g exactly, and the slots behind it.</summary>
-    /// <returns>Token g, and hidden states of the call, [count, D], the slots from row 1 on.</returns>
+    /// <summary>True if the last call ran through a twin of the verifier: its first token is a guess, and what it left in the cache must go.</summary>
+    public bool IsGuess { get; private set; }
+
+    /// <summary>The drafting call: the last token's row (and those before it that the cache lacks), which gives token g, and the slots behind it.</summary>
+    /// <returns>Token g, exact unless <see cref="IsGuess"/>, and hidden states of the call, [count, D], the slots from row 1 on.</returns>
     public (int First, Variable Hidden) Call(ModelSession session, Auxiliaries u, long g, int count)
     {
-        Guard.Require(ReferenceEquals(session.Model, _ptp.Network), "Draft with a gated adapter",
-            "a session on another model", "the adapter's own base", "Load the adapter on this model.");
-        var (tape, model) = (session.Tape, session.Model);
+        IsGuess = _ptp.RunsOnTwin(session);
+        var (tape, model) = (session.Tape, _ptp.Network);
         tape.Reset();
         var fresh = session.Uncached;
         var x = _ptp.Rows(tape, session, fresh, u, g, count - 1, out var rows);
         var hidden = model.Blocks(tape, x, rows, _ptp.Lora).Slice(fresh.Length - 1, count);
         session.Stats.AddCall(fresh.Length + count - 1);
         session.Cache.Append(fresh.Length);
-        session.KeepLogits(model.Logits(tape, hidden.Slice(0, 1)).Value);
+        var logits = model.Logits(tape, hidden.Slice(0, 1)).Value;
+        if (IsGuess)
+        {
+            model.Backend.Download(logits, _law);
+            return (Pick(session, u, g), hidden);
+        }
+
+        session.KeepLogits(logits);
         return (session.Pick(0, u, g), hidden);
     }
 
@@ -95,7 +111,7 @@ internal sealed class CategoricalReader
     public void Start(ModelSession session, Variable slots, int first)
     {
         _steps?.Start(session, slots, first);
-        _laws = _steps is null ? session.Model.Logits(session.Tape, slots).Value : null;
+        _laws = _steps is null ? _ptp.Network.Logits(session.Tape, slots).Value : null;
     }
 
     /// <summary>The likeliest tokens of a slot, had <paramref name="picks"/> been picked behind node 0.</summary>
@@ -123,7 +139,7 @@ internal sealed class CategoricalReader
     public void Read(
         ModelSession session, Auxiliaries u, long g, Variable slots, int? last, Span<int> tokens, Span<float> confidences)
     {
-        var (tape, model) = (session.Tape, session.Model);
+        var (tape, model) = (session.Tape, _ptp.Network);
         var laws = _steps is null ? model.Logits(tape, slots).Value : null;
         _steps?.Start(session, slots, last);
         for (var slot = 0; slot < tokens.Length; slot++)
@@ -133,6 +149,14 @@ internal sealed class CategoricalReader
             tokens[slot] = Guess(session, u, g + slot, out confidences[slot]);
             _steps?.Picked(tokens[slot]);
         }
+    }
+
+    /// <summary>The token that u_g picks from the law of the logits in _law.</summary>
+    private int Pick(ModelSession session, Auxiliaries u, long g)
+    {
+        session.ToLaw(_law, _law);
+        u.Fill(g, _u);
+        return _ptp.Rule.Pick(_u, _law);
     }
 
     /// <summary>The token of the logits in _law; adapter weights can be anything, so an overflowing slot just drafts badly.</summary>

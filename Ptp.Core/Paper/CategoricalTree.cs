@@ -2,6 +2,7 @@
 // likeliest path is taken next, and its slot's law, given that path, is asked for children; after n nodes the tree is the n likeliest.
 // Costs the same slots and as many steps of the head as a chain of n. Refuses: other models than the adapter's base.
 
+using Ptp.Core.Autograd;
 using Ptp.Core.Decoding;
 
 namespace Ptp.Core.Paper;
@@ -13,6 +14,7 @@ public sealed class CategoricalTreeDrafter : ITreeDrafter
     private readonly SlotModel _ptp;
     private readonly CategoricalReader _reader;
     private readonly DraftTree _tree = new();
+    private readonly DraftTree _guessed = new() { RootIsCommitted = true }; // where drafting does not make token g known
     private readonly PriorityQueue<(int Token, int Parent, float Chance), float> _open = new();
     private int[] _path = [];
 
@@ -26,29 +28,47 @@ public sealed class CategoricalTreeDrafter : ITreeDrafter
     /// <inheritdoc/>
     public DraftTree Propose(ModelSession session, Auxiliaries u, long g, int nodes, int depth)
     {
-        var count = Math.Min(depth, nodes);
-        var (first, hidden) = _reader.Call(session, u, g, count);
-        var tree = _tree.Restart(first);
-        if (count <= 1)
+        var (cached, isGuess) = (session.Cache.Length, _ptp.RunsOnTwin(session));
+        var count = Math.Min(depth, isGuess ? nodes - 1 : nodes);
+        if (count < 1)
         {
-            return tree;
+            return _guessed.Restart(session.Tokens[^1]);
         }
 
+        var (first, hidden) = _reader.Call(session, u, g, count);
+        var tree = isGuess ? _guessed.Restart(session.Tokens[^1]) : _tree.Restart(first);
+        var root = isGuess ? tree.Add(first, 0) : 0;
+        if (count > 1)
+        {
+            Grow(tree, root, session, u, g, nodes, count, hidden.Slice(1, count - 1));
+        }
+
+        if (isGuess)
+        {
+            session.Cache.Crop(cached); // the verifier has yet to run the last token itself
+        }
+
+        return tree;
+    }
+
+    /// <summary>Adds nodes behind token g, which stands at <paramref name="root"/>, the likeliest paths first.</summary>
+    private void Grow(DraftTree tree, int root, ModelSession session, Auxiliaries u, long g, int nodes, int count, Variable slots)
+    {
         if (_path.Length < count)
         {
             _path = new int[count];
         }
 
         _open.Clear();
-        _reader.Start(session, hidden.Slice(1, count - 1), first);
+        _reader.Start(session, slots, tree.Tokens[root]);
         Span<int> children = stackalloc int[Children];
         Span<float> chances = stackalloc float[Children];
-        for (var (node, chance) = (0, 1f); ;)
+        for (var (node, chance) = (root, 1f); ;)
         {
-            var picked = tree.Depths[node];
+            var picked = tree.Depths[node] - tree.Depths[root];
             if (picked + 1 < count)
             {
-                for (var (place, ancestor) = (picked, node); ancestor > 0; ancestor = tree.Parents[ancestor])
+                for (var (place, ancestor) = (picked, node); ancestor > root; ancestor = tree.Parents[ancestor])
                 {
                     _path[--place] = tree.Tokens[ancestor];
                 }
@@ -64,7 +84,7 @@ public sealed class CategoricalTreeDrafter : ITreeDrafter
 
             if (tree.Count >= nodes || !_open.TryDequeue(out var next, out _))
             {
-                return tree;
+                return;
             }
 
             (node, chance) = (tree.Add(next.Token, next.Parent), next.Chance);

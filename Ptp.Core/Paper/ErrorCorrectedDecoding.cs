@@ -68,6 +68,10 @@ public sealed class ErrorCorrectedDecoding(
 
             drafted = Math.Clamp(_length.Verify(context, drafted, firstRight, draft.Chances), 1, drafted);
         }
+        else if (drafted > 0)
+        {
+            drafted = Math.Clamp(_length.Verify(context, drafted, true, draft.Chances), 1, drafted);
+        }
 
         // Token r of the draft stands at r + 1 - known; before it the last committed token, or, where its law is known, the exact first.
         var tokens = _called.AsSpan(0, drafted + 1 - known);

@@ -1,6 +1,7 @@
 // O-PTP (PTP section 2.1): slots that carry u_i..u_k predict t_k itself, a point mass: t_k = argmax P(t_k | t_<i, u_i..u_k).
 //   gated (section 4): one call [last token (base row) | N slots (gated rows)] on the verifier's cache; also yields P(t_g) exactly
-//   student: the same rows on the student's own network and cache. Refuses: a gated drafter on another model's session.
+//   student: the same rows on the student's own network and cache; twin: gated, but all in the verifier's weights rounded to bytes
+// Refuses: a gated drafter on another model's session.
 
 using System.Runtime.InteropServices;
 using Ptp.Core.Decoding;
@@ -14,6 +15,8 @@ public sealed class OneHotDrafter(SlotModel ptp) : IDrafter
 {
     private readonly Likeliest _likeliest = new();
     private double[] _chances = [];
+    private float[] _law = [];
+    private float[] _u = [];
 
     /// <inheritdoc/>
     public int Slots => ptp.Slots;
@@ -30,19 +33,41 @@ public sealed class OneHotDrafter(SlotModel ptp) : IDrafter
     /// <inheritdoc/>
     public Draft Propose(ModelSession session, Auxiliaries u, long g, int count)
     {
-        Guard.Require(ReferenceEquals(session.Model, ptp.Network), "Draft with a gated adapter",
-            "a session on another model", "the adapter's own base", "Load the adapter on this model.");
-        var tape = session.Tape;
+        var isGuess = ptp.RunsOnTwin(session);
+        var (tape, model, cached) = (session.Tape, ptp.Network, session.Cache.Length);
         tape.Reset();
         var fresh = session.Uncached;
         var x = ptp.Rows(tape, session, fresh, u, g, count, out var rows);
-        var hidden = session.Model.Blocks(tape, x, rows, ptp.Lora).Slice(fresh.Length - 1, 1 + count);
+        var hidden = model.Blocks(tape, x, rows, ptp.Lora).Slice(fresh.Length - 1, 1 + count);
         session.Stats.AddCall(fresh.Length + count);
         session.Cache.Append(fresh.Length);
-        var logits = session.Model.Logits(tape, hidden).Value;
-        session.KeepLogits(logits.Slice(0, 1));
-        var likeliest = _likeliest.Draft(session.Model.Backend, logits.Slice(1, count), knowsFirstLaw: true);
+        var logits = model.Logits(tape, hidden).Value;
+        var likeliest = _likeliest.Draft(model.Backend, logits.Slice(1, count), knowsFirstLaw: !isGuess);
+        if (isGuess)
+        {
+            session.Cache.Crop(cached); // the verifier has yet to run the last token itself
+            _likeliest.Replace(0, PickOf(session, logits.Slice(0, 1), u, g));
+        }
+        else
+        {
+            session.KeepLogits(logits.Slice(0, 1));
+        }
+
         return new Draft(likeliest.Tokens, likeliest.Confidences, likeliest.KnowsFirstLaw) { Chances = ptp.Chances(likeliest.Confidences, ref _chances) };
+    }
+
+    /// <summary>The twin's own next token, which is the model's but for rounding.</summary>
+    private int PickOf(ModelSession session, Tensor logits, Auxiliaries u, long g)
+    {
+        if (_law.Length == 0)
+        {
+            (_law, _u) = (new float[logits.Columns], new float[ptp.NumbersPerToken]);
+        }
+
+        ptp.Network.Backend.Download(logits, _law);
+        session.ToLaw(_law, _law);
+        u.Fill(g, _u);
+        return ptp.Rule.Pick(_u, _law);
     }
 }
 
@@ -71,6 +96,9 @@ internal sealed class Likeliest
 
         return new Draft(_tokens.AsSpan(0, logits.Rows), _confidences.AsSpan(0, logits.Rows), knowsFirstLaw);
     }
+
+    /// <summary>Puts a surer token into the last draft.</summary>
+    public void Replace(int slot, int token) => (_tokens[slot], _confidences[slot]) = (token, 1f);
 }
 
 /// <summary>Drafts with a small network of its own.</summary>

@@ -57,6 +57,8 @@ public sealed class PartialQuadraticDecoding : IDecoder
     {
         Guard.Require(ptp is { SharesBase: true, Flow: null }, "Decode with branches", ptp.SharesBase ? "slots with a flow head" : "a student of its own",
             "gated slots on the verifier, read as they are", "Use error-corrected decoding, or distill a gated adapter.");
+        Guard.Require(ptp.Network.Original is null, "Decode with branches", "slots on a twin of the model, rounded for drafts",
+            "slots on the model itself, which the same call verifies with", "Use error-corrected decoding or draft trees.");
         Guard.Require(options.Budget is >= 0 and <= 4096 && (options.Costs is null) == (options.Drafting is null),
             "Decode with branches", $"a budget of {options.Budget}", "0 to 4096 slots, and both costs or none", "Correct the options.");
         (_ptp, _options) = (ptp, options);

@@ -133,6 +133,18 @@ public sealed class SlotModel
     /// <summary>True if draft trees and branches can be read off its slots' laws: gated, categorical, and bent by no flow head.</summary>
     public bool HasTrees => this is { Reading: SlotReading.Categorical, SharesBase: true, Flow: null };
 
+    /// <summary>
+    /// Whether its slots run through a twin of the session's model: its first token is then a guess too, and what its rows leave in the cache
+    /// is not the model's own. Refuses: another model.
+    /// </summary>
+    internal bool RunsOnTwin(ModelSession session)
+    {
+        Guard.Require(ReferenceEquals(session.Model, Network) || (Network.Original is { } model && ReferenceEquals(session.Model, model)),
+            "Draft with a gated adapter", "a session on another model", "the adapter's own base, or one whose twin it runs through",
+            "Load the adapter on this model.");
+        return Network.Original is not null;
+    }
+
     /// <summary>A drafter of this model's kind.</summary>
     public IDrafter NewDrafter() => Flow is not null ? new FlowDrafter(this, Flow) { PickSoftness = PickSoftness }
         : Reading == SlotReading.Categorical ? new CategoricalDrafter(this)

@@ -60,13 +60,14 @@ internal sealed class DecodingOptions(int maxNew, bool paying, bool always = fal
         "--allow-other-law", "Decode under another law than the adapter was trained for: still exact, only slower.");
 
     private readonly Option<string?> _weights = WeightsOption.New();
+    private readonly Option<string?> _draftWeights = WeightsOption.NewForDrafts();
     private readonly Option<int> _maxNew = Values.Whole("--max-new", "Most tokens to generate.", maxNew, 1);
 
     /// <summary>Adds all options to a verb.</summary>
     public void AddTo(Command verb)
     {
         foreach (var option in (Option[])[
-            _model, _tokenizer, _adapter, _head, _slots, _seed, _temperature, _topK, _topP, _rule, _otherLaw, _weights, _maxNew])
+            _model, _tokenizer, _adapter, _head, _slots, _seed, _temperature, _topK, _topP, _rule, _otherLaw, _weights, _draftWeights, _maxNew])
         {
             verb.Add(option);
         }
@@ -91,6 +92,7 @@ internal sealed class DecodingOptions(int maxNew, bool paying, bool always = fal
             AllowsOtherLaw = call.Get(_otherLaw),
             Pays = paying && call.Get(_slots) is null,
             AlwaysDrafts = always,
+            DraftsByBytes = call.Get(_draftWeights) == WeightsOption.Int8,
         };
         if (call.Get(_head) is not { } head)
         {
@@ -98,6 +100,8 @@ internal sealed class DecodingOptions(int maxNew, bool paying, bool always = fal
         }
 
         Guard.Require(adapterFolder is null, "Choose a drafter", "--head and --adapter", "one of them", "Leave one out.");
+        Guard.Require(!decoding.DraftsByBytes, "Choose how drafts are computed", "--draft-weights int8 with --head",
+            "an adapter: heads read states that the model has computed anyway", "Leave one out.");
         var shelf = new HeadShelf(call, model, null, isDefault: call.Get(_model) is null);
         return decoding with
         {
@@ -132,6 +136,9 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
     /// <summary>True to draft even where plain calls are faster.</summary>
     public bool AlwaysDrafts { get; init; }
 
+    /// <summary>True if drafts are computed with weights rounded to bytes.</summary>
+    public bool DraftsByBytes { get; init; }
+
     /// <summary>The rule that was asked for, or null.</summary>
     public PickRule? AskedRule { get; init; }
 
@@ -161,11 +168,13 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
 
         Guard.Require(Slots <= manifest.Slots, "Read --slots", $"{Slots}", $"at most the adapter's {manifest.Slots}",
             "Use --slots 0 for all of them.");
-        return this with
+        var adapter = PtpAdapter.Load(folder, DraftsByBytes ? Model.Twin : Model.Model, Model.Fingerprint, AskedRule ?? Adapter?.Rule);
+        if (DraftsByBytes && !adapter.SharesBase)
         {
-            AdapterFolder = folder,
-            Adapter = PtpAdapter.Load(folder, Model.Model, Model.Fingerprint, AskedRule ?? Adapter?.Rule),
-        };
+            adapter.Network.StoreWeights(WeightFormat.Int8);
+        }
+
+        return this with { AdapterFolder = folder, Adapter = adapter };
     }
 
     /// <summary>The decoder that draws one token per call.</summary>
@@ -224,7 +233,10 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
 
     private PayingLength? Length(SlotModel adapter) => !Pays
         ? null
-        : new PayingLength(Costs(Model.Model), DraftCosts(adapter), DraftSlots, adapter.SharesBase, AlwaysDrafts);
+        : new PayingLength(Costs(Model.Model), DraftCosts(adapter), DraftSlots, adapter.SharesBase && !DraftsByBytes, AlwaysDrafts)
+        {
+            Lag = adapter.SharesBase ? 0 : 1,
+        };
 
     private CallCosts DraftCosts(SlotModel adapter)
     {
@@ -233,7 +245,7 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
             return Costs(adapter.Network);
         }
 
-        if (AdapterFolder is not null && CallCostsFile.Find(AdapterFolder, Model.Machine) is { } stored)
+        if (AdapterFolder is not null && !DraftsByBytes && CallCostsFile.Find(AdapterFolder, Model.Machine) is { } stored)
         {
             return stored;
         }
@@ -277,6 +289,7 @@ internal sealed record Decoding(ModelChoice Model, SamplingOptions Law, ulong Se
         json["adapter"] = AdapterFolder;
         json["device"] = backend.Name;
         json["weights"] = Model.Weights;
+        json["draft_weights"] = DraftsByBytes ? WeightsOption.Int8 : "same";
         json["slots"] = DraftSlots;
         json["draft_length"] = !Drafts ? "none" : Pays ? "as pays" : "fixed";
         json["pick_rule"] = Rule.Name;

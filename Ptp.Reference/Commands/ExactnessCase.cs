@@ -122,7 +122,7 @@ public sealed class ExactnessCase
         var random = new RandomStream(Seed, "drafter " + kind);
         switch (kind)
         {
-            case DrafterKind.Gated or DrafterKind.Categorical:
+            case DrafterKind.Gated or DrafterKind.Categorical or DrafterKind.GatedTwin or DrafterKind.CategoricalTwin:
                 return Slotted(kind).NewDrafter();
             case DrafterKind.Student:
                 var config = RandomConfig(random) with
@@ -176,7 +176,7 @@ public sealed class ExactnessCase
         var random = new RandomStream(Seed, "trees");
         ITreeDrafter drafter = scripted
             ? new ScriptedTreeDrafter(this, random)
-            : new CategoricalTreeDrafter(Slotted(DrafterKind.Categorical));
+            : new CategoricalTreeDrafter(Slotted(random.NextInt(2) == 0 ? DrafterKind.Categorical : DrafterKind.CategoricalTwin));
         return new TreeDecoding(Model, drafter, Law, Rule, 1 + random.NextInt(24));
     }
 
@@ -305,7 +305,7 @@ public sealed class ExactnessCase
         + $"first {(ExactFirst ? "exact" : "drafted")}";
 
     /// <summary>A random adapter on the case's model.</summary>
-    /// <param name="kind">Gated or categorical.</param>
+    /// <param name="kind">Gated or categorical, or the same on a twin of the model.</param>
     public SlotModel Slotted(DrafterKind kind)
     {
         var random = new RandomStream(Seed, "drafter " + kind);
@@ -317,7 +317,9 @@ public sealed class ExactnessCase
             Initialise.Gaussian(weight, random, deviation);
         }
 
-        return Slotted(Model, lora, random, kind == DrafterKind.Categorical);
+        var isTwin = kind is DrafterKind.GatedTwin or DrafterKind.CategoricalTwin;
+        return Slotted(
+            isTwin ? Model.Twin(WeightFormat.Int8) : Model, lora, random, kind is DrafterKind.Categorical or DrafterKind.CategoricalTwin);
     }
 
     private SlotModel Slotted(Transformer network, GatedLora? lora, RandomStream random, bool categorical = false)

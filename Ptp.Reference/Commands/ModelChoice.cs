@@ -18,6 +18,11 @@ namespace Ptp.Reference.Commands;
 /// <param name="Fingerprint">What adapters know it by.</param>
 internal sealed record ModelChoice(string Folder, Transformer Model, Tokenizer Tokenizer, string Fingerprint)
 {
+    private Transformer? _twin;
+
+    /// <summary>The model with its weights rounded to bytes, for drafts.</summary>
+    public Transformer Twin => _twin ??= Model.Twin(WeightFormat.Int8);
+
     /// <summary>How its matrices are kept, in the words of <see cref="WeightsOption"/>.</summary>
     public string Weights { get; private init; } = WeightsOption.Exact;
 

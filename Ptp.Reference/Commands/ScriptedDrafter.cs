@@ -40,6 +40,12 @@ public enum DrafterKind
 
     /// <summary>Always right, and it also runs the last token through the verifier.</summary>
     PerfectWithFirstLaw,
+
+    /// <summary>Gated, through a twin of the verifier whose weights are rounded to bytes.</summary>
+    GatedTwin,
+
+    /// <summary>The same with categorical slots.</summary>
+    CategoricalTwin,
 }
 
 /// <summary>Drafts by script.</summary>

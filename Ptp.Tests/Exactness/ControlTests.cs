@@ -5,6 +5,7 @@
 using Ptp.Core.Cpu;
 using Ptp.Core.Decoding;
 using Ptp.Core.Paper;
+using Ptp.Core.Tensors;
 using Ptp.Reference.Commands;
 using Xunit;
 
@@ -40,6 +41,21 @@ public sealed class ControlTests
         }
 
         Assert.InRange(different, Count / 4, Count);
+    }
+
+    // What drafts from rounded weights must never leak: texts of the twin itself are other texts.
+    [Fact]
+    public void Control_a_twin_of_rounded_weights_that_verifies_is_found()
+    {
+        using var backend = new CpuBackend(1);
+        var different = 0;
+        for (var seed = 0UL; seed < Count; seed++)
+        {
+            var drawn = new ExactnessCase(backend, seed);
+            different += drawn.Difference(new Autoregressive(drawn.Model.Twin(WeightFormat.Int8), drawn.Law, drawn.Rule)) is null ? 0 : 1;
+        }
+
+        Assert.InRange(different, Count / 20, Count);
     }
 
     [Fact]

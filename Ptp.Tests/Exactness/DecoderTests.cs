@@ -29,6 +29,16 @@ public sealed class CategoricalDecoderTests : DecoderContract
         drawn.ErrorCorrected(drawn.Drafter(DrafterKind.Categorical));
 }
 
+public sealed class GatedTwinDecoderTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) => drawn.ErrorCorrected(drawn.Drafter(DrafterKind.GatedTwin));
+}
+
+public sealed class CategoricalTwinDecoderTests : DecoderContract
+{
+    protected override IDecoder Decoder(ExactnessCase drawn) => drawn.ErrorCorrected(drawn.Drafter(DrafterKind.CategoricalTwin));
+}
+
 public sealed class PartialQuadraticOneHotTests : DecoderContract
 {
     protected override IDecoder Decoder(ExactnessCase drawn) => drawn.PartialQuadratic(DrafterKind.Gated);
