@@ -32,10 +32,8 @@ public sealed partial class GpuBackend
         }
         else
         {
-            foreach (var product in products)
-            {
-                MatMul([product]);
-            }
+            MatMul(products[..(products.Length / 2)]);
+            MatMul(products[(products.Length / 2)..]);
         }
     }
 

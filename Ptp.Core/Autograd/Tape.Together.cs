@@ -1,6 +1,6 @@
 // Ops of a block that go together: several products of one input, low-rank additions to them, a product behind which the stream is
 // added, RoPE of queries and keys with their way to the cache (IBackend.Together). Recorded as their parts, one step each.
-// Refuses: more than three products at a time; a block has no more that read the same rows.
+// Refuses: more than three weights at a time; a block has no more that read the same rows.
 
 using System.Runtime.CompilerServices;
 using Ptp.Core.Tensors;
@@ -9,7 +9,7 @@ namespace Ptp.Core.Autograd;
 
 public sealed partial class Tape
 {
-    private const int Most = 3;
+    private const int Most = 6;
 
     /// <summary>y_i = x W_i^T for up to three weights; x [R, K], W_i [N_i, K], y_i [R, N_i].</summary>
     /// <param name="x">What all of them read.</param>
@@ -55,7 +55,7 @@ public sealed partial class Tape
     /// <param name="scale">A factor of all.</param>
     /// <param name="y">y_i, N_i columns.</param>
     /// <param name="start">The row of every y_i to which the first row of <paramref name="x"/> belongs.</param>
-    public void AddLowRank(
+    private void AddLowRank(
         Variable x, ReadOnlySpan<Parameter> a, ReadOnlySpan<Parameter> b, float scale, ReadOnlySpan<Variable> y, int start)
     {
         var rows = x.Value.Rows;
@@ -81,6 +81,42 @@ public sealed partial class Tape
                 });
             }
         }
+    }
+
+    /// <summary>
+    /// y_i = x W_i^T, and scale * (x A_i^T) B_i^T added in rows from <paramref name="start"/> to the end. Where nothing is recorded, A_i reads all
+    /// rows in the same op as W_i: a few rows more for an op less, and the same bits.
+    /// </summary>
+    /// <param name="x">[R, K].</param>
+    /// <param name="weights">W_i, [N_i, K], up to three.</param>
+    /// <param name="a">A_i, [r, K].</param>
+    /// <param name="b">B_i, [N_i, r].</param>
+    /// <param name="scale">A factor of all that is added.</param>
+    /// <param name="y">Variables that <see cref="Empty"/> made, [R, N_i].</param>
+    /// <param name="start">The first row that is adapted.</param>
+    public void MatMulLowRank(
+        Variable x, ReadOnlySpan<Parameter> weights, ReadOnlySpan<Parameter> a, ReadOnlySpan<Parameter> b, float scale,
+        ReadOnlySpan<Variable> y, int start)
+    {
+        var rows = x.Value.Rows - start;
+        if (Recording)
+        {
+            MatMul(x, weights, y);
+            AddLowRank(x.Slice(start, rows), a, b, scale, y, start);
+            return;
+        }
+
+        var (first, second) = (default(Products), default(Products));
+        for (var i = 0; i < y.Length; i++)
+        {
+            var h = Empty(x.Value.Rows, a[i].Value.Rows);
+            first[i] = new Product(x.Value, weights[i].Packed(), y[i].Value);
+            first[y.Length + i] = new Product(x.Value, a[i].Packed(), h.Value, Scale: scale);
+            second[i] = new Product(h.Slice(start, rows).Value, b[i].Packed(), y[i].Slice(start, rows).Value, Accumulate: true);
+        }
+
+        backend.MatMul(((ReadOnlySpan<Product>)first)[..(2 * y.Length)]);
+        backend.MatMul(((ReadOnlySpan<Product>)second)[..y.Length]);
     }
 
     /// <summary>Rotary positions of queries and keys, in place; keys and values then go to the cache.</summary>

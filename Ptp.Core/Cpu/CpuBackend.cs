@@ -11,7 +11,7 @@ namespace Ptp.Core.Cpu;
 /// <summary>IBackend on CPU vectors and threads.</summary>
 public sealed unsafe partial class CpuBackend : IBackend
 {
-    private const int MostTogether = 4;
+    private const int MostTogether = 6;
     private long _read; // bytes of weights that products have read
     private readonly CpuPool _pool;
     private readonly Lock _scratchGate = new();

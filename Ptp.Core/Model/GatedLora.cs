@@ -75,10 +75,11 @@ public sealed class GatedLora
     /// <summary>All A and B.</summary>
     public IEnumerable<Parameter> Parameters => _a.Concat(_b);
 
-    /// <summary>y_i += s * B_i (A_i x) in some rows, for linear maps that follow each other from <paramref name="first"/> on.</summary>
-    internal void AddTo(Tape tape, int layer, BlockLinear first, Variable x, ReadOnlySpan<Variable> y, int start, int count)
+    /// <summary>y_i = W_i x, and s * B_i (A_i x) added from row <paramref name="start"/> on, for linear maps that follow each other.</summary>
+    internal void Linear(
+        Tape tape, int layer, BlockLinear first, Variable x, ReadOnlySpan<Parameter> weights, ReadOnlySpan<Variable> y, int start)
     {
         var i = layer * LinearsPerBlock + (int)first;
-        tape.AddLowRank(x.Slice(start, count), _a.AsSpan(i, y.Length), _b.AsSpan(i, y.Length), (float)Scale, y, start);
+        tape.MatMulLowRank(x, weights, _a.AsSpan(i, y.Length), _b.AsSpan(i, y.Length), (float)Scale, y, start);
     }
 }

@@ -123,12 +123,14 @@ public sealed class TransformerBlock
     private void Linear(
         Tape tape, BlockLinear first, Variable x, ReadOnlySpan<Variable> y, CallRows rows, int layer, GatedLora? lora)
     {
-        tape.MatMul(x, _linears.AsSpan((int)first, y.Length), y);
-        var gated = x.Value.Rows - rows.GateStart;
-        if (lora is not null && gated > 0)
+        var weights = _linears.AsSpan((int)first, y.Length);
+        if (lora is not null && x.Value.Rows > rows.GateStart)
         {
-            lora.AddTo(tape, layer, first, x, y, rows.GateStart, gated);
+            lora.Linear(tape, layer, first, x, weights, y, rows.GateStart);
+            return;
         }
+
+        tape.MatMul(x, weights, y);
     }
 
     /// <summary>stream + Linear(x); without gated rows in one op, of which base rows have the same bits.</summary>
