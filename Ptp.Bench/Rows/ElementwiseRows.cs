@@ -85,14 +85,9 @@ internal static unsafe class ElementwiseRows
     private static void Exp(float* x, float* y, int length)
     {
         var i = 0;
-        if (Vector512.IsHardwareAccelerated)
+        for (; FourVectors.IsSupported && i + FourVectors.Count <= length; i += FourVectors.Count)
         {
-            for (; i + 32 <= length; i += 32)
-            {
-                var (a, b) = (FastMath.Exp(Vector512.Load(x + i)), FastMath.Exp(Vector512.Load(x + i + 16)));
-                a.Store(y + i);
-                b.Store(y + i + 16);
-            }
+            FastMath.Exp(FourVectors.Load(x + i)).Store(y + i);
         }
 
         for (; i + 8 <= length; i += 8)

@@ -225,6 +225,11 @@ internal static unsafe class RowKernels
         var job = (Gate*)context;
         var i = task * Chunk;
         var end = Math.Min(job->Length, i + Chunk);
+        for (; FourVectors.IsSupported && i + FourVectors.Count <= end; i += FourVectors.Count)
+        {
+            (FastMath.Silu(FourVectors.Load(job->A + i)) * FourVectors.Load(job->B + i)).Store(job->Y + i);
+        }
+
         if (Vector512.IsHardwareAccelerated)
         {
             for (; i + 16 <= end; i += 16)
@@ -251,6 +256,16 @@ internal static unsafe class RowKernels
         var job = (Gate*)context;
         var i = task * Chunk;
         var end = Math.Min(job->Length, i + Chunk);
+        for (; FourVectors.IsSupported && i + FourVectors.Count <= end; i += FourVectors.Count)
+        {
+            var one = Vector512<float>.One;
+            var (a, b, dy) = (FourVectors.Load(job->A + i), FourVectors.Load(job->B + i), FourVectors.Load(job->Y + i));
+            var z = FastMath.Sigmoid(a);
+            var (dA, dB) = (dy * b * z * ((a * (one - z)) + one), dy * a * z);
+            (job->Accumulate ? FourVectors.Load(job->DA + i) + dA : dA).Store(job->DA + i);
+            (job->Accumulate ? FourVectors.Load(job->DB + i) + dB : dB).Store(job->DB + i);
+        }
+
         if (Vector512.IsHardwareAccelerated)
         {
             for (; i + 16 <= end; i += 16)

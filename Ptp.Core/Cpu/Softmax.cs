@@ -35,7 +35,15 @@ internal static unsafe class Softmax
             var shift = Vector512.Create(max);
             var factor = Vector512.Create(scale);
             Vector512<float> sums = default;
-            for (var i = 0; i < whole; i += Lanes)
+            var i = 0;
+            for (; FourVectors.IsSupported && i + FourVectors.Count <= whole; i += FourVectors.Count)
+            {
+                var e = FastMath.ExpBelowZero((FourVectors.Load(x + i) - shift) * factor);
+                e.Store(x + i);
+                sums = sums + e.A + e.B + e.C + e.D; // in the order of one vector at a time
+            }
+
+            for (; i < whole; i += Lanes)
             {
                 var e = FastMath.ExpBelowZero((Vector512.Load(x + i) - shift) * factor);
                 e.Store(x + i);
