@@ -135,7 +135,7 @@ internal static unsafe partial class MatMul
         public int PanelsPerTask;
         public bool Accumulate;
 
-        /// <summary>Rows are dealt out evenly: two strips of four are quicker than one of six and one of two.</summary>
+        /// <summary>Rows are dealt out evenly: strips of one or two rows are bound by reading.</summary>
         public readonly int FirstRow(int strip) => (int)((long)Rows * strip / Strips);
 
         public readonly ByteRows LeftOf(int row)
