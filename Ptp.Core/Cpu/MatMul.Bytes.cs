@@ -1,12 +1,13 @@
-// The matrix product over panels of bytes: rows are first made whole numbers of 16 bits with a scale of their own, then multiplied.
-// See ByteWeights for the storage and ByteKernels for the arithmetic; split over rows and panels only.
+// The matrix product over half panels of bytes: rows are first made bytes with scales of their own, then multiplied up to six at a time.
+// See ByteWeights for the storage and ByteKernels for the arithmetic; split over rows and half panels only.
 // Refuses: a transposed left side, which only training needs, in floats.
 
 namespace Ptp.Core.Cpu;
 
 internal static unsafe partial class MatMul
 {
-    private const int ByteRowBlock = 16 * ByteKernels.MaxRows;
+    private const int ByteStrips = 16; // strips a task takes: 96 rows
+    private const int NearBytes = 1 << 18; // of weights that strips meet in turn: they stay in the second cache
 
     /// <summary>C [rows, columns] (+)= A [rows, inner] P over panels of bytes.</summary>
     public static void MultiplyBytes(
@@ -17,35 +18,40 @@ internal static unsafe partial class MatMul
             return;
         }
 
-        var padded = ByteWeights.Blocks(inner) * ByteWeights.Block;
-        var strips = (rows + ByteKernels.MaxRows - 1) / ByteKernels.MaxRows;
-        var buffer = Scratch.Third(strips * ByteKernels.MaxRows * (padded / 2 + 1));
+        var blocks = ByteWeights.Blocks(inner);
+        var words = rows * blocks * (ByteWeights.Block / sizeof(float));
+        var buffer = Scratch.Third(words + 2 * rows * blocks);
         var job = new ByteJob
         {
             A = a,
             Panels = panels,
             C = c,
-            Numbers = (int*)buffer,
-            Scales = buffer + (nint)strips * ByteKernels.MaxRows * padded / 2,
+            Left = new ByteRows
+            {
+                Numbers = (sbyte*)buffer,
+                Scales = buffer + words,
+                Starts = (int*)buffer + words + rows * blocks,
+            },
             Rows = rows,
             Inner = inner,
             Columns = columns,
             Accumulate = accumulate,
+            Strips = (rows + ByteKernels.MaxRows - 1) / ByteKernels.MaxRows,
         };
-        if (rows <= 2 * ByteKernels.MaxRows)
+        if (job.Strips <= 2)
         {
-            for (var strip = 0; strip < strips; strip++)
+            for (var strip = 0; strip < job.Strips; strip++)
             {
                 QuantiseStrip(&job, strip);
             }
         }
         else
         {
-            pool.Run(strips, &QuantiseStrip, &job);
+            pool.Run(job.Strips, &QuantiseStrip, &job);
         }
 
-        var panelCount = (columns + Panel - 1) / Panel;
-        job.RowTasks = (rows + ByteRowBlock - 1) / ByteRowBlock;
+        var panelCount = (columns + ByteWeights.Columns - 1) / ByteWeights.Columns;
+        job.RowTasks = (job.Strips + ByteStrips - 1) / ByteStrips;
         var columnTasks = Math.Clamp((4 * pool.Threads + job.RowTasks - 1) / job.RowTasks, 1, panelCount);
         job.PanelsPerTask = (panelCount + columnTasks - 1) / columnTasks;
         columnTasks = (panelCount + job.PanelsPerTask - 1) / job.PanelsPerTask;
@@ -62,23 +68,15 @@ internal static unsafe partial class MatMul
         pool.Run(job.RowTasks * columnTasks, &RunBytes, &job);
     }
 
-    /// <summary>Up to six rows as pairs of 16-bit numbers, [padded / 2][rows], and their scales.</summary>
     private static void QuantiseStrip(void* context, int strip)
     {
         var job = (ByteJob*)context;
-        var padded = ByteWeights.Blocks(job->Inner) * ByteWeights.Block;
-        var first = strip * ByteKernels.MaxRows;
-        var rows = Math.Min(ByteKernels.MaxRows, job->Rows - first);
-        var row = (short*)Scratch.First(padded / 2);
-        var to = job->Numbers + (nint)first * padded / 2;
-        for (var i = 0; i < rows; i++)
+        var first = job->FirstRow(strip);
+        var rows = job->FirstRow(strip + 1) - first;
+        var left = job->LeftOf(first);
+        for (var row = 0; row < rows; row++)
         {
-            var numbers = rows == 1 ? (short*)to : row;
-            job->Scales[first + i] = ByteWeights.Quantise(job->A + (nint)(first + i) * job->Inner, job->Inner, numbers);
-            for (var pair = 0; rows > 1 && pair < padded / 2; pair++)
-            {
-                to[pair * rows + i] = ((int*)row)[pair];
-            }
+            ByteWeights.Quantise(job->A + (nint)(first + row) * job->Inner, job->Inner, left, row, rows);
         }
     }
 
@@ -86,34 +84,39 @@ internal static unsafe partial class MatMul
     {
         var job = (ByteJob*)context;
         var blocks = ByteWeights.Blocks(job->Inner);
-        var pairs = (nint)blocks * ByteWeights.Block / 2;
-        var rowStart = task % job->RowTasks * ByteRowBlock;
-        var rowEnd = Math.Min(job->Rows, rowStart + ByteRowBlock);
+        var stripStart = job->Strips * (task % job->RowTasks) / job->RowTasks;
+        var stripEnd = job->Strips * (task % job->RowTasks + 1) / job->RowTasks;
         var panelStart = task / job->RowTasks * job->PanelsPerTask;
-        var panelEnd = Math.Min((job->Columns + Panel - 1) / Panel, panelStart + job->PanelsPerTask);
-        var tile = Scratch.Second(MaxRows * Panel);
-        for (var panel = panelStart; panel < panelEnd; panel++)
+        var panelEnd = Math.Min((job->Columns + ByteWeights.Columns - 1) / ByteWeights.Columns, panelStart + job->PanelsPerTask);
+        var tile = Scratch.Second(ByteKernels.MaxRows * ByteWeights.Columns);
+        var panelBytes = (nint)ByteWeights.HalfPanelBytes(job->Inner);
+        var most = stripEnd - stripStart == 1 ? int.MaxValue : Math.Max(1, NearBytes / (int)panelBytes);
+        for (int panel = panelStart, count; panel < panelEnd; panel += count)
         {
-            var b = job->Panels + (nint)panel * ByteWeights.PanelBytes(job->Inner);
-            var columns = Math.Min(Panel, job->Columns - panel * Panel);
-            for (var row = rowStart; row < rowEnd; row += ByteKernels.MaxRows)
+            // A last half panel of fewer outputs goes alone.
+            var whole = Math.Min(panelEnd, job->Columns / ByteWeights.Columns) - panel;
+            count = Math.Clamp(whole, 1, most);
+            var b = job->Panels + panel * panelBytes;
+            for (var strip = stripStart; strip < stripEnd; strip++)
             {
-                var rows = Math.Min(ByteKernels.MaxRows, rowEnd - row);
-                var c = job->C + (nint)row * job->Columns + panel * Panel;
-                var numbers = job->Numbers + row * pairs;
-                if (columns == Panel)
+                var row = job->FirstRow(strip);
+                var rows = job->FirstRow(strip + 1) - row;
+                var left = job->LeftOf(row);
+                var c = job->C + (nint)row * job->Columns + panel * ByteWeights.Columns;
+                if (whole > 0)
                 {
-                    ByteKernels.Tile(numbers, job->Scales + row, b, blocks, c, job->Columns, rows, job->Accumulate);
+                    ByteKernels.Tile(left, b, blocks, count, c, job->Columns, rows, job->Accumulate);
                     continue;
                 }
 
+                var columns = job->Columns - panel * ByteWeights.Columns;
                 if (job->Accumulate)
                 {
-                    CopyRows(c, job->Columns, tile, Panel, rows, columns);
+                    CopyRows(c, job->Columns, tile, ByteWeights.Columns, rows, columns);
                 }
 
-                ByteKernels.Tile(numbers, job->Scales + row, b, blocks, tile, Panel, rows, job->Accumulate);
-                CopyRows(tile, Panel, c, job->Columns, rows, columns);
+                ByteKernels.Tile(left, b, blocks, 1, tile, ByteWeights.Columns, rows, job->Accumulate);
+                CopyRows(tile, ByteWeights.Columns, c, job->Columns, rows, columns);
             }
         }
     }
@@ -123,13 +126,27 @@ internal static unsafe partial class MatMul
         public float* A;
         public byte* Panels;
         public float* C;
-        public int* Numbers;
-        public float* Scales;
+        public ByteRows Left; // strip after strip
         public int Rows;
         public int Inner;
         public int Columns;
+        public int Strips;
         public int RowTasks;
         public int PanelsPerTask;
         public bool Accumulate;
+
+        /// <summary>Rows are dealt out evenly: strips of one or two rows are bound by reading.</summary>
+        public readonly int FirstRow(int strip) => (int)((long)Rows * strip / Strips);
+
+        public readonly ByteRows LeftOf(int row)
+        {
+            var at = (nint)row * ByteWeights.Blocks(Inner);
+            return new ByteRows
+            {
+                Numbers = Left.Numbers + at * ByteWeights.Block,
+                Scales = Left.Scales + at,
+                Starts = Left.Starts + at,
+            };
+        }
     }
 }

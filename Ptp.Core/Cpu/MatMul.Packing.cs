@@ -18,7 +18,7 @@ internal static unsafe partial class MatMul
     /// <summary>Bytes that the panels of a [columns, inner] right side take.</summary>
     public static long PanelBytes(PanelForm form, int columns, int inner) => (columns + Panel - 1) / Panel * (form switch
     {
-        PanelForm.Bytes => (long)ByteWeights.PanelBytes(inner),
+        PanelForm.Bytes => 2L * ByteWeights.HalfPanelBytes(inner),
         PanelForm.Half => (long)HalfWeights.RowBytes * inner,
         _ => (long)FullWeights.RowBytes * inner,
     });
@@ -71,7 +71,7 @@ internal static unsafe partial class MatMul
         var job = (PackJob*)context;
         var floats = Scratch.First(job->Inner * Panel);
         FillPanel(job, panel, floats);
-        ByteWeights.Compress(floats, job->Inner, (byte*)job->Panels + (nint)panel * ByteWeights.PanelBytes(job->Inner));
+        ByteWeights.Compress(floats, job->Inner, (byte*)job->Panels + 2 * (nint)panel * ByteWeights.HalfPanelBytes(job->Inner));
     }
 
     private static void FillPanel(PackJob* job, int panel, float* to)

@@ -21,7 +21,7 @@ public enum WeightFormat
     /// <summary>As it is: the product is that of the floats, to the bit.</summary>
     Exact,
 
-    /// <summary>Rounded to signed bytes, 64 of an output sharing a scale; rows of x are rounded to 16 bits. Four times less to read.</summary>
+    /// <summary>Rounded to signed bytes, 64 of an output sharing a scale; so are rows of x as they come. Four times less to read.</summary>
     Int8,
 }
 

@@ -1,7 +1,8 @@
-// Weights stored in fewer bits: BF16 panels keep every bit of a product, bytes keep it to 1 % and are their own exact law.
+// Weights stored in fewer bits: BF16 panels keep every bit of a product, bytes keep it to 1.5 % and are their own exact law.
 // Source: Weights.cs and ByteWeights.cs; the oracle of a product over bytes is whole numbers, then one chain of fused multiply-adds.
-// Controls: weights that are no BF16 keep floats; a product whose scale sits in the wrong block differs.
+// Controls: weights that are no BF16 keep floats; a product whose scale, of weights or of rows, sits in the wrong block differs.
 
+using System.Runtime.Intrinsics.X86;
 using Ptp.Core;
 using Ptp.Core.Autograd;
 using Ptp.Core.Cpu;
@@ -15,8 +16,9 @@ public sealed class StoredWeightTests : IDisposable
 {
     private const int Block = 64;
     private readonly VectorWidth _before = MatMul.Width;
+    private readonly bool _dots = ByteKernels.Dots;
 
-    public void Dispose() => MatMul.Width = _before;
+    public void Dispose() => (MatMul.Width, ByteKernels.Dots) = (_before, _dots);
 
     // 40 products of up to 20 rows: panels of BF16 give the bits of panels of floats.
     [Fact]
@@ -57,10 +59,10 @@ public sealed class StoredWeightTests : IDisposable
         var (rows, inputs, outputs) = (1 + random.Next(random.Next(2) == 0 ? 14 : 120), 1 + random.Next(300), 1 + random.Next(100));
         var (x, w) = (Normal(random, rows * inputs), Normal(random, outputs * inputs));
         var start = random.Next(2) == 0 ? Normal(random, rows * outputs) : null;
-        var expected = Oracle(x, w, rows, inputs, outputs, start, shift: 0);
-        foreach (var width in VectorWidths.Here)
+        var expected = Oracle(x, w, rows, inputs, outputs, start);
+        foreach (var (width, dots) in Ways())
         {
-            MatMul.Width = width;
+            (MatMul.Width, ByteKernels.Dots) = (width, dots);
             using var backend = new CpuBackend(1 + random.Next(3));
             var packed = backend.Pack(Put(backend, w, outputs, inputs), false, null, WeightFormat.Int8);
             Assert.Equal(expected, Multiply(backend, x, rows, inputs, packed, start));
@@ -72,11 +74,59 @@ public sealed class StoredWeightTests : IDisposable
 
         if (inputs > Block)
         {
-            Assert.NotEqual(expected, Oracle(x, w, rows, inputs, outputs, start, shift: 1));
+            Assert.NotEqual(expected, Oracle(x, w, rows, inputs, outputs, start, weightShift: 1));
+            Assert.NotEqual(expected, Oracle(x, w, rows, inputs, outputs, start, rowShift: 1));
         }
     });
 
-    // 20 products: the relative error of a row, in the norm, is below 1 % for normal weights (0.4 % as a rule).
+    // Halves go to the even number: x = 127 / 2^n + an odd multiple of a half at a scale that is a power of two; and 0, -0 and numbers
+    // whose scale is no normal number count as nothing, in every way of every width.
+    [Theory]
+    [InlineData(127f)]
+    [InlineData(127f / (1 << 20))]
+    [InlineData(0f)]
+    [InlineData(1e-37f)]
+    public void Rows_are_rounded_to_even_bytes(float largest)
+    {
+        using var backend = new CpuBackend(1);
+        var x = new float[70];
+        for (var k = 0; k < 70; k++)
+        {
+            x[k] = (k - 35.5f) * (largest / 127f);
+        }
+
+        x[0] = x[69] = -largest;
+        var w = Normal(new Random(1), 40 * 70);
+        var expected = Oracle(x, w, 1, 70, 40, null);
+        Assert.Equal(largest > 1e-30f, expected.Any(v => v != 0));
+        foreach (var (width, dots) in Ways())
+        {
+            (MatMul.Width, ByteKernels.Dots) = (width, dots);
+            var packed = backend.Pack(Put(backend, w, 40, 70), false, null, WeightFormat.Int8);
+            Assert.Equal(expected, Multiply(backend, x, 1, 70, packed, null));
+        }
+    }
+
+    // The largest sums there are: all bytes at their ends, so nothing saturates.
+    [Fact]
+    public void The_largest_sums_stay_whole()
+    {
+        using var backend = new CpuBackend(1);
+        foreach (var (width, dots) in Ways())
+        {
+            (MatMul.Width, ByteKernels.Dots) = (width, dots);
+            for (var sign = -1; sign <= 1; sign += 2)
+            {
+                var packed = backend.Pack(Put(backend, Enumerable.Repeat(sign * 127f, 40 * 64).ToArray(), 40, 64), false, null, WeightFormat.Int8);
+                var y = Multiply(backend, Enumerable.Repeat(127f, 7 * 64).ToArray(), 7, 64, packed, null);
+                Assert.All(y, v => Assert.Equal(sign * 64 * 127 * 127, v));
+            }
+        }
+    }
+
+    // 20 products: the relative error of a row, in the norm, is below 1.5 % for normal numbers (0.8 % as a rule). Each side is rounded to
+    // steps of max / 127; the largest of 64 normal numbers is 2.6 in the root mean square, so a step of 0.0204 is wrong by
+    // 0.0204 / sqrt(12) = 0.0059 of the deviation, on both sides sqrt(2) times as much.
     [Fact]
     public void Products_over_bytes_are_close_to_those_over_floats() => Cases.Run(20, random =>
     {
@@ -88,7 +138,7 @@ public sealed class StoredWeightTests : IDisposable
             backend, x, 1, inputs, backend.Pack(Put(backend, w, outputs, inputs), false, null, WeightFormat.Int8), null);
         var error = exact.Zip(rounded, (a, b) => (double)(a - b) * (a - b)).Sum();
         var norm = exact.Sum(a => (double)a * a);
-        Assert.InRange(Math.Sqrt(error / norm), 1e-6, 0.01);
+        Assert.InRange(Math.Sqrt(error / norm), 1e-6, 0.015);
     });
 
     [Theory]
@@ -97,9 +147,9 @@ public sealed class StoredWeightTests : IDisposable
     public void What_is_no_number_stays_none(float bad)
     {
         using var backend = new CpuBackend(1);
-        foreach (var width in VectorWidths.Here)
+        foreach (var (width, dots) in Ways())
         {
-            MatMul.Width = width;
+            (MatMul.Width, ByteKernels.Dots) = (width, dots);
             var w = Enumerable.Repeat(1f, 40 * 70).ToArray();
             var packed = backend.Pack(Put(backend, w, 40, 70), false, null, WeightFormat.Int8);
             var x = new float[2 * 70];
@@ -122,40 +172,58 @@ public sealed class StoredWeightTests : IDisposable
         Assert.Contains("being trained", Assert.Throws<PtpException>(() => weight.Store(WeightFormat.Int8)).Message, StringComparison.Ordinal);
     }
 
+    /// <summary>Every width, with sums of bytes where the processor has them, and without.</summary>
+    private static IEnumerable<(VectorWidth Width, bool Dots)> Ways()
+    {
+        foreach (var width in VectorWidths.Here)
+        {
+            yield return (width, false);
+            if (AvxVnni.IsSupported && width != VectorWidth.Portable)
+            {
+                yield return (width, true);
+            }
+        }
+    }
+
     /// <summary>The definition; with a shift, blocks take the scales of their neighbours.</summary>
-    private static float[] Oracle(float[] x, float[] w, int rows, int inputs, int outputs, float[]? start, int shift)
+    private static float[] Oracle(
+        float[] x, float[] w, int rows, int inputs, int outputs, float[]? start, int weightShift = 0, int rowShift = 0)
     {
         var blocks = (inputs + Block - 1) / Block;
         var y = new float[rows * outputs];
         for (var row = 0; row < rows; row++)
         {
-            var xs = x.AsSpan(row * inputs, inputs).ToArray();
-            var rowScale = xs.Max(MathF.Abs) / 32767f;
-            var inverse = 1f / rowScale;
-            var numbers = Array.ConvertAll(xs, v => (int)Math.Clamp(MathF.Round(v * inverse), -32767f, 32767f));
+            var (numbers, rowScales) = Bytes(x.AsSpan(row * inputs, inputs).ToArray(), (v, largest) => v * (127f / largest));
             for (var output = 0; output < outputs; output++)
             {
-                var ws = w.AsSpan(output * inputs, inputs).ToArray();
-                var scales = Enumerable.Range(0, blocks)
-                    .Select(b => ws[(b * Block)..Math.Min(inputs, (b + 1) * Block)].Max(MathF.Abs) / 127f).ToArray();
+                var (weights, scales) = Bytes(w.AsSpan(output * inputs, inputs).ToArray(), (v, largest) => v / (largest / 127f));
                 var sum = 0f;
                 for (var block = 0; block < blocks; block++)
                 {
                     var whole = 0;
                     for (var k = block * Block; k < Math.Min(inputs, (block + 1) * Block); k++)
                     {
-                        whole += numbers[k] * (int)MathF.Round(ws[k] / scales[block]);
+                        whole += numbers[k] * weights[k];
                     }
 
-                    sum = MathF.FusedMultiplyAdd(whole, scales[(block + shift) % blocks], sum);
+                    var scale = scales[(block + weightShift) % blocks] * rowScales[(block + rowShift) % blocks];
+                    sum = MathF.FusedMultiplyAdd(whole, scale, sum);
                 }
 
                 var i = row * outputs + output;
-                y[i] = start is null ? sum * rowScale : MathF.FusedMultiplyAdd(sum, rowScale, start[i]);
+                y[i] = start is null ? sum : sum + start[i];
             }
         }
 
         return y;
+    }
+
+    /// <summary>Numbers as bytes, and the scales of their blocks; a scale that is no normal number is 0.</summary>
+    private static (int[] Numbers, float[] Scales) Bytes(float[] values, Func<float, float, float> divide)
+    {
+        var largest = values.Chunk(Block).Select(block => block.Max(MathF.Abs)).ToArray();
+        var scales = Array.ConvertAll(largest, v => float.IsNormal(v / 127f) ? v / 127f : 0f);
+        return ([.. values.Select((v, k) => scales[k / Block] == 0 ? 0 : (int)MathF.Round(divide(v, largest[k / Block])))], scales);
     }
 
     private static float[] Multiply(CpuBackend backend, float[] x, int rows, int inputs, PackedMatrix packed, float[]? start)
