@@ -119,7 +119,8 @@ public sealed unsafe partial class CpuBackend : IBackend
         var isFar = w.IsFar(Interlocked.Add(ref _read, panels.Bytes));
         if (form == PanelForm.Bytes)
         {
-            Cpu.MatMul.MultiplyBytes(x.Pointer, x.Rows, w.Inputs, panels.Start, w.Outputs, y.Pointer, accumulate, _pool);
+            var job = Cpu.MatMul.Plan(x.Pointer, x.Rows, w.Inputs, panels.Start, w.Outputs, y.Pointer, accumulate, _pool.Threads);
+            Cpu.MatMul.Run(null, 0, _pool, &job, 1);
         }
         else
         {
@@ -144,18 +145,28 @@ public sealed unsafe partial class CpuBackend : IBackend
         }
 
         var jobs = stackalloc MatMul.Job[MostTogether];
-        for (var i = 0; i < products.Length; i++)
+        var byteJobs = stackalloc MatMul.ByteJob[MostTogether];
+        var (count, byteCount) = (0, 0);
+        foreach (var product in products)
         {
-            var (x, w, y) = (products[i].X, (CpuPackedMatrix)products[i].Weight, products[i].Y);
+            var (x, w, y) = (product.X, (CpuPackedMatrix)product.Weight, product.Y);
             Shape(x, y.Rows, w.Inputs);
             Shape(y, x.Rows, w.Outputs);
             var panels = w.Panels(x.Rows, _pool, out var form);
             var isFar = w.IsFar(Interlocked.Add(ref _read, panels.Bytes));
-            jobs[i] = Cpu.MatMul.Plan(x.Pointer, w.Inputs, 1, x.Rows, w.Inputs, panels.Start, w.Outputs, y.Pointer,
-                products[i].Accumulate, _pool.Threads, form == PanelForm.Half, isFar);
+            if (form == PanelForm.Bytes)
+            {
+                byteJobs[byteCount++] = Cpu.MatMul.Plan(
+                    x.Pointer, x.Rows, w.Inputs, panels.Start, w.Outputs, y.Pointer, product.Accumulate, _pool.Threads);
+            }
+            else
+            {
+                jobs[count++] = Cpu.MatMul.Plan(x.Pointer, w.Inputs, 1, x.Rows, w.Inputs, panels.Start, w.Outputs, y.Pointer,
+                    product.Accumulate, _pool.Threads, form == PanelForm.Half, isFar);
+            }
         }
 
-        Cpu.MatMul.Run(jobs, products.Length, _pool);
+        Cpu.MatMul.Run(jobs, count, _pool, byteJobs, byteCount);
         foreach (var product in products)
         {
             product.Finish(this);
@@ -250,7 +261,7 @@ public sealed unsafe partial class CpuBackend : IBackend
         var x = products[0].X;
         foreach (var product in products)
         {
-            if (product.X != x || ((CpuPackedMatrix)product.Weight).Format == WeightFormat.Int8)
+            if (product.X != x)
             {
                 return false;
             }

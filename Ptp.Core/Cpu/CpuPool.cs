@@ -189,6 +189,9 @@ internal static unsafe class Scratch
     [ThreadStatic]
     private static Tensors.CpuStorage? s_third;
 
+    [ThreadStatic]
+    private static Tensors.CpuStorage? s_fourth;
+
     /// <summary>At least <paramref name="length"/> floats, undefined content.</summary>
     public static float* First(int length) => Grow(ref s_first, length);
 
@@ -197,6 +200,9 @@ internal static unsafe class Scratch
 
     /// <summary>A third one, which a caller fills for the tasks of its run.</summary>
     public static float* Third(int length) => Grow(ref s_third, length);
+
+    /// <summary>A fourth one, for the same in another form.</summary>
+    public static float* Fourth(int length) => Grow(ref s_fourth, length);
 
     private static float* Grow(ref Tensors.CpuStorage? storage, int length)
     {

@@ -9,63 +9,64 @@ internal static unsafe partial class MatMul
     private const int ByteStrips = 16; // strips a task takes: 96 rows
     private const int NearBytes = 1 << 18; // of weights that strips meet in turn: they stay in the second cache
 
-    /// <summary>C [rows, columns] (+)= A [rows, inner] P over panels of bytes.</summary>
-    public static void MultiplyBytes(
-        float* a, int rows, int inner, byte* panels, int columns, float* c, bool accumulate, CpuPool pool)
+    /// <summary>How C [rows, columns] (+)= A [rows, inner] P over panels of bytes is split into tasks.</summary>
+    public static ByteJob Plan(
+        float* a, int rows, int inner, byte* panels, int columns, float* c, bool accumulate, int threads)
     {
         if (rows == 0 || columns == 0)
         {
-            return;
+            return default;
         }
 
-        var blocks = ByteWeights.Blocks(inner);
-        var words = rows * blocks * (ByteWeights.Block / sizeof(float));
-        var buffer = Scratch.Third(words + 2 * rows * blocks);
-        var job = new ByteJob
+        var strips = (rows + ByteKernels.MaxRows - 1) / ByteKernels.MaxRows;
+        var rowTasks = (strips + ByteStrips - 1) / ByteStrips;
+        var panelCount = (columns + ByteWeights.Columns - 1) / ByteWeights.Columns;
+        var columnTasks = Math.Clamp((4 * threads + rowTasks - 1) / rowTasks, 1, panelCount);
+        var panelsPerTask = (panelCount + columnTasks - 1) / columnTasks;
+        return new ByteJob
         {
             A = a,
             Panels = panels,
             C = c,
-            Left = new ByteRows
-            {
-                Numbers = (sbyte*)buffer,
-                Scales = buffer + words,
-                Starts = (int*)buffer + words + rows * blocks,
-            },
             Rows = rows,
             Inner = inner,
             Columns = columns,
             Accumulate = accumulate,
-            Strips = (rows + ByteKernels.MaxRows - 1) / ByteKernels.MaxRows,
+            Strips = strips,
+            RowTasks = rowTasks,
+            PanelsPerTask = panelsPerTask,
+            Tasks = rowTasks * ((panelCount + panelsPerTask - 1) / panelsPerTask),
         };
-        if (job.Strips <= 2)
+    }
+
+    /// <summary>The left side as bytes, once for all products that read it.</summary>
+    private static void QuantiseLeft(ByteJob* jobs, int count, CpuPool pool)
+    {
+        var (rows, blocks) = (jobs->Rows, ByteWeights.Blocks(jobs->Inner));
+        var words = rows * blocks * (ByteWeights.Block / sizeof(float));
+        var buffer = Scratch.Fourth(words + 2 * rows * blocks);
+        jobs->Left = new ByteRows
         {
-            for (var strip = 0; strip < job.Strips; strip++)
+            Numbers = (sbyte*)buffer,
+            Scales = buffer + words,
+            Starts = (int*)buffer + words + rows * blocks,
+        };
+        if (jobs->Strips <= 2)
+        {
+            for (var strip = 0; strip < jobs->Strips; strip++)
             {
-                QuantiseStrip(&job, strip);
+                QuantiseStrip(jobs, strip);
             }
         }
         else
         {
-            pool.Run(job.Strips, &QuantiseStrip, &job);
+            pool.Run(jobs->Strips, &QuantiseStrip, jobs);
         }
 
-        var panelCount = (columns + ByteWeights.Columns - 1) / ByteWeights.Columns;
-        job.RowTasks = (job.Strips + ByteStrips - 1) / ByteStrips;
-        var columnTasks = Math.Clamp((4 * pool.Threads + job.RowTasks - 1) / job.RowTasks, 1, panelCount);
-        job.PanelsPerTask = (panelCount + columnTasks - 1) / columnTasks;
-        columnTasks = (panelCount + job.PanelsPerTask - 1) / job.PanelsPerTask;
-        if ((long)rows * inner * columns < 100_000 && (long)inner * columns < 60_000)
+        for (var job = jobs + 1; job < jobs + count; job++)
         {
-            for (var task = 0; task < job.RowTasks * columnTasks; task++)
-            {
-                RunBytes(&job, task);
-            }
-
-            return;
+            job->Left = jobs->Left;
         }
-
-        pool.Run(job.RowTasks * columnTasks, &RunBytes, &job);
     }
 
     private static void QuantiseStrip(void* context, int strip)
@@ -80,9 +81,8 @@ internal static unsafe partial class MatMul
         }
     }
 
-    private static void RunBytes(void* context, int task)
+    private static void RunTask(ByteJob* job, int task)
     {
-        var job = (ByteJob*)context;
         var blocks = ByteWeights.Blocks(job->Inner);
         var stripStart = job->Strips * (task % job->RowTasks) / job->RowTasks;
         var stripEnd = job->Strips * (task % job->RowTasks + 1) / job->RowTasks;
@@ -121,7 +121,8 @@ internal static unsafe partial class MatMul
         }
     }
 
-    private struct ByteJob
+    /// <summary>A planned product over panels of bytes.</summary>
+    internal struct ByteJob
     {
         public float* A;
         public byte* Panels;
@@ -133,6 +134,7 @@ internal static unsafe partial class MatMul
         public int Strips;
         public int RowTasks;
         public int PanelsPerTask;
+        public int Tasks;
         public bool Accumulate;
 
         /// <summary>Rows are dealt out evenly: strips of one or two rows are bound by reading.</summary>

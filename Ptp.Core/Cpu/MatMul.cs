@@ -69,18 +69,27 @@ internal static unsafe partial class MatMul
         };
     }
 
-    /// <summary>Products of one left side: it is packed once, and threads are woken once.</summary>
-    public static void Run(Job* jobs, int count, CpuPool pool)
+    /// <summary>Products of one left side, over panels of floats and of bytes: it is packed once for each kind, and threads are woken once.</summary>
+    public static void Run(Job* jobs, int count, CpuPool pool, ByteJob* byteJobs = null, int byteCount = 0)
     {
-        var (tasks, arithmetic, reading) = (0, 0L, 0L);
+        var batch = new Batch { Jobs = jobs, ByteJobs = byteJobs };
+        var (arithmetic, reading) = (0L, 0L);
         for (var job = jobs; job < jobs + count; job++)
         {
-            tasks += job->Tasks;
+            batch.Tasks += job->Tasks;
             arithmetic += (long)job->Rows * job->Inner * job->Columns;
             reading += (long)job->Inner * job->Columns;
         }
 
-        if (tasks > 0 && jobs->PacksLeft)
+        var tasks = batch.Tasks;
+        for (var job = byteJobs; job < byteJobs + byteCount; job++)
+        {
+            tasks += job->Tasks;
+            arithmetic += (long)job->Rows * job->Inner * job->Columns;
+            reading += (long)job->Inner * job->Columns / 3; // with its share of scales and of what rows cost
+        }
+
+        if (batch.Tasks > 0 && jobs->PacksLeft)
         {
             PackLeft(jobs, pool);
             for (var job = jobs + 1; job < jobs + count; job++)
@@ -89,23 +98,42 @@ internal static unsafe partial class MatMul
             }
         }
 
+        if (tasks > batch.Tasks)
+        {
+            QuantiseLeft(byteJobs, byteCount, pool);
+        }
+
         // A second thread costs a microsecond: not worth it below two of arithmetic, nor below three of reading weights.
         if (arithmetic < 100_000 && reading < 20_000)
         {
             for (var task = 0; task < tasks; task++)
             {
-                RunTask((void*)jobs, task);
+                RunTask(&batch, task);
             }
 
             return;
         }
 
-        pool.Run(tasks, &RunTask, jobs);
+        pool.Run(tasks, &RunTask, &batch);
     }
 
     private static void RunTask(void* context, int task)
     {
-        var job = (Job*)context;
+        var batch = (Batch*)context;
+        if (task >= batch->Tasks)
+        {
+            task -= batch->Tasks;
+            var bytes = batch->ByteJobs;
+            for (; task >= bytes->Tasks; bytes++)
+            {
+                task -= bytes->Tasks;
+            }
+
+            RunTask(bytes, task);
+            return;
+        }
+
+        var job = batch->Jobs;
         for (; task >= job->Tasks; job++)
         {
             task -= job->Tasks;
@@ -314,6 +342,14 @@ internal static unsafe partial class MatMul
         public int First; // inner index that comes first
 
         public readonly float* At(int row, int height) => Start + (nint)row * Depth + (nint)First * height;
+    }
+
+    /// <summary>Products that run together.</summary>
+    private struct Batch
+    {
+        public Job* Jobs;
+        public ByteJob* ByteJobs;
+        public int Tasks; // of jobs; those of byteJobs follow
     }
 
     /// <summary>A planned product.</summary>

@@ -112,8 +112,7 @@ public sealed class ExactnessCase
         };
     }
 
-    private static CallCosts Costs(RandomStream random) => new([.. from rows in (int[])[1, 2, 4, 16] from context in (int[])[0, 40]
-        select new CallCost(rows, context, 0.1 + random.NextDouble() * rows)]);
+    private static CallCosts Costs(RandomStream random) => new([.. from rows in (int[])[1, 2, 4, 16] from context in (int[])[0, 40] select new CallCost(rows, context, 0.1 + random.NextDouble() * rows)]);
 
     /// <summary>A drafter of a kind, its random choices and weights from the seed.</summary>
     /// <param name="kind">What it does.</param>
@@ -317,9 +316,8 @@ public sealed class ExactnessCase
             Initialise.Gaussian(weight, random, deviation);
         }
 
-        var isTwin = kind is DrafterKind.GatedTwin or DrafterKind.CategoricalTwin;
-        return Slotted(
-            isTwin ? Model.Twin(WeightFormat.Int8) : Model, lora, random, kind is DrafterKind.Categorical or DrafterKind.CategoricalTwin);
+        var network = kind is DrafterKind.GatedTwin or DrafterKind.CategoricalTwin ? Model.Twin(WeightFormat.Int8) : Model;
+        return Slotted(network, lora, random, kind is DrafterKind.Categorical or DrafterKind.CategoricalTwin);
     }
 
     private SlotModel Slotted(Transformer network, GatedLora? lora, RandomStream random, bool categorical = false)
