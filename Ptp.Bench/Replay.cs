@@ -86,26 +86,30 @@ internal static class Replay
             .. branches.Select(n => ($"branches, {n} slots", (IDecoder)new PartialQuadraticDecoding(
                 ptp, law, new PartialQuadraticOptions { Budget = n }))),
         ];
-        // Texts outside, decoders inside: a slow moment of the machine meets all alike.
-        var times = new double[others.Length + 1][];
-        Array.ForEach(Enumerable.Range(0, times.Length).ToArray(), i => times[i] = new double[texts]);
+        // Texts outside, decoders inside, plain decoding right before each: a slow moment of the machine meets both.
+        var (plainTimes, times) = (new double[others.Length][], new double[others.Length][]);
         var (tokens, rows) = (new double[others.Length], new double[others.Length]); // per call, means over texts
+        for (var i = 0; i < others.Length; i++)
+        {
+            (plainTimes[i], times[i]) = (new double[texts], new double[texts]);
+        }
+
         for (var text = -1; text < texts; text++) // the first is a warm-up
         {
             var u = Auxiliaries.FromSeed((ulong)(text + 2));
             var limits = new DecodeLimits(newTokens, []);
-            var expected = plain.Decode([1, 2, 3], u, limits);
-            rule.Answer(u, expected.Tokens, text);
-            times[0][Math.Max(0, text)] = expected.Stats.MillisecondsPerToken;
             for (var i = 0; i < others.Length; i++)
             {
+                var expected = plain.Decode([1, 2, 3], u, limits);
+                rule.Answer(u, expected.Tokens, text);
                 var decoded = others[i].Decoder.Decode([1, 2, 3], u, limits);
                 if (!decoded.Tokens.SequenceEqual(expected.Tokens))
                 {
                     throw new InvalidOperationException($"{others[i].Name}: the text differs from plain decoding's.");
                 }
 
-                times[i + 1][Math.Max(0, text)] = decoded.Stats.MillisecondsPerToken;
+                plainTimes[i][Math.Max(0, text)] = expected.Stats.MillisecondsPerToken;
+                times[i][Math.Max(0, text)] = decoded.Stats.MillisecondsPerToken;
                 tokens[i] += text < 0 ? 0 : decoded.Stats.TokensPerCall / texts;
                 rows[i] += text < 0 ? 0 : decoded.Stats.RowsPerCall / texts;
             }
@@ -113,9 +117,9 @@ internal static class Replay
 
         return
         [
-            new Replayed("plain", 1, 1, Median(times[0]), 1),
-            .. others.Select((other, i) => new Replayed(other.Name, tokens[i], rows[i], Median(times[i + 1]),
-                Median([.. times[0].Zip(times[i + 1], (p, o) => p / o)]))),
+            new Replayed("plain", 1, 1, Median([.. plainTimes.SelectMany(t => t)]), 1),
+            .. others.Select((other, i) => new Replayed(other.Name, tokens[i], rows[i], Median(times[i]),
+                Median([.. plainTimes[i].Zip(times[i], (p, o) => p / o)]))),
         ];
     }
 
