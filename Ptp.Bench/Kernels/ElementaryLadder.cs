@@ -2,7 +2,6 @@
 // Scalar library calls, TensorPrimitives, FastMath on scalars and at its widest. One thread. Refuses: nothing of its own.
 
 using BenchmarkDotNet.Attributes;
-using Ptp.Bench.Rows;
 using Ptp.Core.Cpu;
 using Ptp.Core.Tensors;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
@@ -48,7 +47,7 @@ public class ElementaryLadder
     }
 
     [Benchmark(Baseline = true)]
-    public void ExpOfFastMath() => ElementwiseRows.Exp(_x, _y);
+    public void ExpOfFastMath() => FastMath.Exp(_x.Span, _y.Span);
 
     [Benchmark]
     public void SoftmaxOfTensorPrimitives() => TensorPrimitives.SoftMax<float>(_x.Span, _y.Span);

@@ -3,11 +3,8 @@
 // Floor of a time: the same vector copied. Refuses: denormal results, which exp here flushes to zero by design.
 
 using System.Reflection;
-using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 using Ptp.Bench.Peers;
 using Ptp.Core.Cpu;
-using Ptp.Core.Tensors;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Ptp.Bench.Rows;
@@ -31,7 +28,7 @@ internal static unsafe class ElementwiseRows
             () => 1e9 / length * Clock.Time(() => x.Span.CopyTo(scratch), bench.Plan.Slice / 2), warmUp: bench.Plan.Of(0, 0.7, 0.7)); // TensorPrimitives runs in a slow tier for half a second
 
         var softmax = bench.Random(1, length, "softmax");
-        return Time("exp", () => Exp(x, y), Primitives(() => TensorPrimitives.Exp<float>(x.Span, theirs)))
+        return Time("exp", () => FastMath.Exp(x.Span, y.Span), Primitives(() => TensorPrimitives.Exp<float>(x.Span, theirs)))
             .Concat(Time("softmax", () => Softmax.InPlace(softmax.Pointer, length, 1f),
                 Primitives(() => TensorPrimitives.SoftMax<float>(x.Span, theirs)), OnnxSoftmax(bench, length)))
             .Concat(Time("silu(a) b", () => bench.OneThread.SwiGlu(x, b, y), Primitives(() =>
@@ -60,7 +57,7 @@ internal static unsafe class ElementwiseRows
                 x.Span[j] = (float)(-87 + 175.0 * (j + (i + 0.5) / blocks) / block);
             }
 
-            Exp(x, y);
+            FastMath.Exp(x.Span, y.Span);
             ownExp = Math.Max(ownExp, Worst(x.Span, y.Span, Math.Exp));
             TensorPrimitives.Exp<float>(x.Span, theirs);
             theirExp = Math.Max(theirExp, Worst(x.Span, theirs, Math.Exp));
@@ -76,29 +73,6 @@ internal static unsafe class ElementwiseRows
             new(Group, $"{name}, largest error on [-87, 88]", own, Unit.Ulp, Primitives(null).Label, their, their / own, 0.5, 0.5 / own);
         yield return Error("exp", ownExp, theirExp);
         yield return Error("silu", ownSilu, theirSilu);
-    }
-
-    /// <summary>The widest exp of FastMath over a vector, as the kernels inline it.</summary>
-    public static void Exp(Tensor x, Tensor y) => Exp(x.Pointer, y.Pointer, x.Length);
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Exp(float* x, float* y, int length)
-    {
-        var i = 0;
-        for (; FourVectors.IsSupported && i + FourVectors.Count <= length; i += FourVectors.Count)
-        {
-            FastMath.Exp(FourVectors.Load(x + i)).Store(y + i);
-        }
-
-        for (; i + 8 <= length; i += 8)
-        {
-            FastMath.Exp(Vector256.Load(x + i)).Store(y + i);
-        }
-
-        for (; i < length; i++)
-        {
-            y[i] = FastMath.Exp(x[i]);
-        }
     }
 
     private static double Worst(ReadOnlySpan<float> x, ReadOnlySpan<float> y, Func<double, double> truth)

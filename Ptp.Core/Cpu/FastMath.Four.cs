@@ -10,6 +10,33 @@ namespace Ptp.Core.Cpu;
 
 public static partial class FastMath
 {
+    /// <summary>y_i = exp(x_i).</summary>
+    /// <param name="x">The exponents, [n].</param>
+    /// <param name="y">Receives the results, [n].</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static unsafe void Exp(ReadOnlySpan<float> x, Span<float> y)
+    {
+        Guard.Require(x.Length == y.Length, "Compute exponentials", $"{x.Length} numbers into {y.Length}", "as many results", "Size the result alike.");
+        fixed (float* from = x, to = y)
+        {
+            var i = 0;
+            for (; FourVectors.IsSupported && i + FourVectors.Count <= x.Length; i += FourVectors.Count)
+            {
+                Exp(FourVectors.Load(from + i)).Store(to + i);
+            }
+
+            for (; i + 8 <= x.Length; i += 8)
+            {
+                Exp(Vector256.Load(from + i)).Store(to + i);
+            }
+
+            for (; i < x.Length; i++)
+            {
+                to[i] = Exp(from[i]);
+            }
+        }
+    }
+
     /// <summary>exp of 64 numbers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static FourVectors Exp(FourVectors x)

@@ -6,6 +6,7 @@ using System.Runtime.Intrinsics.X86;
 using Ptp.Core;
 using Ptp.Core.Autograd;
 using Ptp.Core.Cpu;
+using Ptp.Core.Model;
 using Ptp.Core.Tensors;
 using Xunit;
 
@@ -183,6 +184,63 @@ public sealed class StoredWeightTests : IDisposable
                 yield return (width, true);
             }
         }
+    }
+
+    // 30 sets of up to six products of one left side, floats and bytes at random: each has the bits that it has alone, by one thread or three.
+    [Fact]
+    public void Products_over_floats_and_bytes_go_together() => Cases.Run(30, random =>
+    {
+        using var alone = new CpuBackend(1);
+        using var backend = new CpuBackend(1 + (2 * random.Next(2)));
+        var (rows, inputs) = (1 + random.Next(40), 1 + random.Next(300));
+        var x = Put(backend, Normal(random, rows * inputs), rows, inputs);
+        var (products, expected) = (new List<Product>(), new List<float[]>());
+        for (var count = 2 + random.Next(5); count > 0; count--)
+        {
+            var outputs = 1 + random.Next(200);
+            var format = random.Next(2) == 0 ? WeightFormat.Int8 : WeightFormat.Exact;
+            var packed = backend.Pack(Put(backend, Normal(random, outputs * inputs), outputs, inputs), false, null, format);
+            var scale = random.Next(3) == 0 ? 0.5f : 1f;
+            products.Add(new Product(x, packed, backend.Allocate(rows, outputs), Scale: scale));
+            var y = alone.Allocate(rows, outputs);
+            new Product(x, packed, y, Scale: scale).Run(alone);
+            expected.Add(y.Span.ToArray());
+        }
+
+        backend.MatMul(products.ToArray());
+        for (var i = 0; i < products.Count; i++)
+        {
+            Assert.Equal(expected[i], products[i].Y.Span.ToArray());
+        }
+    });
+
+    // A twin reads the numbers of its model in another form, and the model none of it.
+    [Fact]
+    public void A_twin_is_the_model_in_bytes_and_leaves_the_model_alone()
+    {
+        using var backend = new CpuBackend(1);
+        var config = new TransformerConfig
+        {
+            VocabularySize = 40,
+            HiddenSize = 32,
+            IntermediateSize = 72,
+            Layers = 2,
+            Heads = 4,
+            KeyValueHeads = 2,
+            MaxContext = 16,
+        };
+        float[] Logits(Transformer network) =>
+            network.Forward(new Tape(backend), [3, 1, 4, 1, 5], new CallRows([0, 1, 2, 3, 4], Visibility.Causal(0, 5))).Value.Span.ToArray();
+        var (model, other) = (new Transformer(backend, config, 7), new Transformer(backend, config, 7));
+        var before = Logits(model);
+        var twin = model.Twin(WeightFormat.Int8);
+        other.StoreWeights(WeightFormat.Int8);
+        Assert.Equal(Logits(other), Logits(twin));
+        Assert.Equal(before, Logits(model));
+        Assert.NotEqual(before, Logits(twin)); // the control
+        Assert.Same(model, twin.Original);
+        Assert.Same(model, twin.Twin(WeightFormat.Exact).Original);
+        Assert.All(model.Parameters.Zip(twin.Parameters), pair => Assert.Same(pair.First.Value, pair.Second.Value));
     }
 
     /// <summary>The definition; with a shift, blocks take the scales of their neighbours.</summary>

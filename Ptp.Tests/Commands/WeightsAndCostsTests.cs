@@ -1,4 +1,5 @@
-// --weights and calls.json on tiny random models: rounded models decode exactly in turn; saved costs are found again on their machine.
+// --weights, --draft-weights and calls.json on tiny random models: rounded models decode exactly in turn; drafts from rounded weights leave
+// the text as it is; saved costs are found again on their machine.
 // Controls: int8 and BF16 give other texts than the file's numbers somewhere; costs of another machine are not used, damaged ones refused.
 // Not here: whether rounding is worth it; that is measured in benchmarks/.
 
@@ -38,6 +39,32 @@ public sealed class WeightsAndCostsTests(TinyModels tiny)
 
         Assert.True(different >= 1, "the control: rounding must show in some text");
         CliRun.Refuses("one of f32, bf16, int8", "generate", "--model", tiny.Base, "--prompt", "a", "--weights", "int4");
+    }
+
+    [Fact]
+    public void Drafts_from_bytes_leave_the_text_as_it_is()
+    {
+        foreach (var adapter in (string[])[tiny.Categorical, tiny.Adapter])
+        {
+            for (var seed = 0; seed < 3; seed++)
+            {
+                string[] common =
+                [
+                    "generate", "--model", tiny.Base, "--adapter", adapter, "--prompt", "The cat", "--max-new", "40", "--seed", $"{seed}",
+                ];
+                var expected = CliRun.Result([.. common, "--decoder", "ar"]).GetProperty("text").GetString();
+                foreach (var slots in (string[][])[["--slots", "4"], []]) // as many as pay, too
+                {
+                    var drafted = CliRun.Result([.. common, "--decoder", "ptp", "--draft-weights", "int8", .. slots]);
+                    Assert.Equal("int8", drafted.GetProperty("draft_weights").GetString());
+                    Assert.Equal(expected, drafted.GetProperty("text").GetString());
+                }
+            }
+        }
+
+        // Branches verify with the weights that they draft with.
+        CliRun.Refuses("a twin of the model", "generate", "--model", tiny.Base, "--adapter", tiny.Categorical, "--prompt", "a", "--decoder", "pqd",
+            "--budget", "4", "--draft-weights", "int8");
     }
 
     [Fact]
