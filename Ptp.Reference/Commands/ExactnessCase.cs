@@ -101,16 +101,13 @@ public sealed class ExactnessCase
     }
 
     /// <summary>Draft lengths: all slots, lengths at random in every round, or what pays under made-up costs.</summary>
-    private IDraftLength? Length(RandomStream random)
+    private IDraftLength? Length(RandomStream random) => random.NextInt(4) switch
     {
-        return random.NextInt(4) switch
-        {
-            0 => new ErraticLength(random),
-            1 => new PayingLength(Costs(random), Costs(random), Slots),
-            2 => new PayingLength(Costs(random), Costs(random), Slots, firstIsExact: false),
-            _ => null,
-        };
-    }
+        0 => new ErraticLength(random),
+        1 => new PayingLength(Costs(random), Costs(random), Slots),
+        2 => new PayingLength(Costs(random), Costs(random), Slots, firstIsExact: false),
+        _ => null,
+    };
 
     private static CallCosts Costs(RandomStream random) => new([.. from rows in (int[])[1, 2, 4, 16] from context in (int[])[0, 40] select new CallCost(rows, context, 0.1 + random.NextDouble() * rows)]);
 
@@ -316,7 +313,8 @@ public sealed class ExactnessCase
             Initialise.Gaussian(weight, random, deviation);
         }
 
-        var network = kind is DrafterKind.GatedTwin or DrafterKind.CategoricalTwin ? Model.Twin(WeightFormat.Int8) : Model;
+        var format = _backend is Core.Cpu.CpuBackend ? WeightFormat.Int8 : WeightFormat.Exact; // devices have no bytes; their twins guess all the same
+        var network = kind is DrafterKind.GatedTwin or DrafterKind.CategoricalTwin ? Model.Twin(format) : Model;
         return Slotted(network, lora, random, kind is DrafterKind.Categorical or DrafterKind.CategoricalTwin);
     }
 
