@@ -75,14 +75,15 @@ internal static class Replay
                 network, lora, new FixedPointEmbedding(), 16, law, rule, 1, SlotStart.LastToken, SlotReading.Categorical, sampler);
         }
 
-        var (ptp, twin) = (Slots(model), Slots(model.Twin(WeightFormat.Int8)));
+        var ptp = Slots(model);
+        var twin = backend.Stores(WeightFormat.Int8) ? Slots(model.Twin(WeightFormat.Int8)) : null;
         var plain = new Autoregressive(model, law, InverseCdf.Instance);
         (string Name, IDecoder Decoder)[] others =
         [
             .. drafts.Select(n => ($"drafts of {n}", (IDecoder)new ErrorCorrectedDecoding(
                 model, ptp.NewDrafter(), law, rule, n))),
-            .. drafts.Select(n => ($"drafts of {n} from int8", (IDecoder)new ErrorCorrectedDecoding(
-                model, twin.NewDrafter(), law, rule, n))),
+            .. (twin is null ? [] : drafts).Select(n => ($"drafts of {n} from int8", (IDecoder)new ErrorCorrectedDecoding(
+                model, twin!.NewDrafter(), law, rule, n))),
             .. branches.Select(n => ($"branches, {n} slots", (IDecoder)new PartialQuadraticDecoding(
                 ptp, law, new PartialQuadraticOptions { Budget = n }))),
         ];

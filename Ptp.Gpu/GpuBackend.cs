@@ -120,9 +120,12 @@ public sealed partial class GpuBackend : IBackend
     }
 
     /// <inheritdoc/>
+    public bool Stores(WeightFormat format) => format == WeightFormat.Exact;
+
+    /// <inheritdoc/>
     public PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse, WeightFormat format = WeightFormat.Exact)
     {
-        Guard.Require(format == WeightFormat.Exact, "Store weights on a device", $"{format}", "exact weights",
+        Guard.Require(Stores(format), "Store weights on a device", $"{format}", "exact weights",
             "Use --weights bf16, or run on the CPU for weights of bytes.");
         var (outputs, inputs) = transposed ? (weight.Columns, weight.Rows) : (weight.Rows, weight.Columns);
         var packed = reuse as GpuPackedMatrix;

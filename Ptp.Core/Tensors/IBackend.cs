@@ -65,6 +65,9 @@ public partial interface IBackend : IDisposable
     /// <summary>dTable[ids[r]] += dOutput[r], rows in ascending order.</summary>
     void EmbeddingBackward(Tensor dOutput, ReadOnlySpan<int> ids, Tensor dTable);
 
+    /// <summary>Whether <see cref="Pack"/> knows a format: the CPU knows all, devices have no products over bytes.</summary>
+    bool Stores(WeightFormat format);
+
     /// <summary>Packs a weight [N, K] for x W^T (K is summed), or its transpose for dY W (N is summed).</summary>
     /// <param name="weight">W, [N, K].</param>
     /// <param name="transposed">True for the backward product.</param>

@@ -313,7 +313,7 @@ public sealed class ExactnessCase
             Initialise.Gaussian(weight, random, deviation);
         }
 
-        var format = _backend is Core.Cpu.CpuBackend ? WeightFormat.Int8 : WeightFormat.Exact; // devices have no bytes; their twins guess all the same
+        var format = _backend.Stores(WeightFormat.Int8) ? WeightFormat.Int8 : WeightFormat.Exact; // an exact twin drafts all the same
         var network = kind is DrafterKind.GatedTwin or DrafterKind.CategoricalTwin ? Model.Twin(format) : Model;
         return Slotted(network, lora, random, kind is DrafterKind.Categorical or DrafterKind.CategoricalTwin);
     }

@@ -26,6 +26,8 @@ internal class WrappedBackend(IBackend inner) : IBackend
     public void EmbeddingBackward(Tensor dOutput, ReadOnlySpan<int> ids, Tensor dTable) =>
         inner.EmbeddingBackward(dOutput, ids, dTable);
 
+    public bool Stores(WeightFormat format) => inner.Stores(format);
+
     public virtual PackedMatrix Pack(Tensor weight, bool transposed, PackedMatrix? reuse, WeightFormat format) =>
         inner.Pack(weight, transposed, reuse, format);
 
