@@ -1,6 +1,6 @@
 // Attention of R rows over a cache range and the call's own rows: o = sum_t softmax(q k_t / sqrt(K)) v_t, per head.
 // What a call is, which keys a row sees and in which order, and the backward pass; the forward pass is AttentionForward.
-// Refuses: an R x T matrix; the backward pass recomputes probabilities row by row, or by blocks of rows (AttentionBlocks).
+// Refuses: an R x T matrix; the backward pass recomputes probabilities row by row, or by blocks of a run (AttentionGradients).
 
 namespace Ptp.Core.Cpu;
 
@@ -34,7 +34,44 @@ internal static unsafe class Attention
 
     public static void Forward(Call* call, CpuPool pool) => AttentionForward.Run(call, pool);
 
-    public static void Backward(Call* call, CpuPool pool) => pool.Run(call->KeyValueHeads, &BackwardHead, call);
+    public static void Backward(Call* call, CpuPool pool)
+    {
+        var job = new BackwardJob { Call = call, Cuts = (int*)Scratch.Second(2 * call->Rows + 1) };
+        FindTexts(&job, job.Cuts + call->Rows + 1);
+        pool.Run(job.Texts * call->KeyValueHeads, &BackwardText, &job);
+    }
+
+    /// <summary>Cuts the rows where none behind a cut sees one before it, nor the other way round: texts of a packed batch.</summary>
+    private static void FindTexts(BackwardJob* job, int* first)
+    {
+        var call = job->Call;
+        var low = int.MaxValue;
+        for (var row = call->Rows - 1; row >= 0; row--)
+        {
+            for (var range = call->RangeOffset[row]; range < call->RangeOffset[row + 1]; range++)
+            {
+                low = Math.Min(low, call->RangeStart[range]);
+            }
+
+            first[row] = low; // the first own row that this row or one behind it sees
+        }
+
+        var high = 0;
+        for (var row = 0; row < call->Rows; row++)
+        {
+            if (high <= row && first[row] >= row)
+            {
+                job->Cuts[job->Texts++] = row;
+            }
+
+            for (var range = call->RangeOffset[row]; range < call->RangeOffset[row + 1]; range++)
+            {
+                high = Math.Max(high, call->RangeEnd[range]);
+            }
+        }
+
+        job->Cuts[job->Texts] = call->Rows;
+    }
 
     /// <summary>Scores of all visible keys, turned into probabilities; returns their number.</summary>
     private static int Probabilities(Call* call, int row, float* q, int keyValueHead, float* scores)
@@ -50,31 +87,29 @@ internal static unsafe class Attention
         return keys;
     }
 
-    /// <summary>One key-value head: nobody else writes its dK and dV, so threads never meet.</summary>
-    private static void BackwardHead(void* context, int keyValueHead)
+    /// <summary>One text and key-value head: nobody else writes its dK and dV, so threads never meet.</summary>
+    private static void BackwardText(void* context, int task)
     {
-        var call = (Call*)context;
+        var job = (BackwardJob*)context;
+        var call = job->Call;
+        var keyValueHead = task % call->KeyValueHeads;
+        var text = task / call->KeyValueHeads;
         var group = call->Heads / call->KeyValueHeads;
-        var scratch = Scratch.First(Math.Max(
-            2 * (call->MaxKeys + 16), AttentionBlocks.ScratchLength(call->MaxKeys, call->HeadSize)));
-        var packed = default(AttentionBlocks.Packed);
-        for (var row = 0; row < call->Rows;)
+        for (int row = job->Cuts[text], rows; row < job->Cuts[text + 1]; row += rows)
         {
-            var rows = AttentionBlocks.Length(call, row);
-            for (var head = keyValueHead * group; head < (keyValueHead + 1) * group; head++)
+            rows = AttentionKernels.Support(call->HeadSize) ? AttentionRuns.Length(call, row) : 0;
+            if (rows >= AttentionGradients.MinRows)
             {
-                if (rows > 1)
-                {
-                    AttentionBlocks.Backward(call, row, rows, head, keyValueHead, scratch, ref packed);
-                }
-                else
-                {
-                    BackwardRow(call, row, head, keyValueHead, scratch, scratch + call->MaxKeys + 16);
-                    packed = default;
-                }
+                AttentionGradients.Run(call, row, rows, keyValueHead);
+                continue;
             }
 
-            row += rows;
+            rows = 1;
+            var scratch = Scratch.First(2 * (call->MaxKeys + 16));
+            for (var head = keyValueHead * group; head < (keyValueHead + 1) * group; head++)
+            {
+                BackwardRow(call, row, head, keyValueHead, scratch, scratch + call->MaxKeys + 16);
+            }
         }
     }
 
@@ -111,6 +146,13 @@ internal static unsafe class Attention
 
             seen += segment.Count;
         }
+    }
+
+    private struct BackwardJob
+    {
+        public Call* Call;
+        public int* Cuts; // first row of each text, and the end
+        public int Texts;
     }
 
     /// <summary>A run of keys that lie at one stride.</summary>

@@ -2,10 +2,6 @@
 // A query is a row and a head; those of a block share the key-value head and the first keys of their order, the rest goes one by one.
 // Each dot, sum of exponentials and weighted sum is the same chain whoever is near it. Refuses: an R x T matrix; scores are of one block.
 
-using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
-
 namespace Ptp.Core.Cpu;
 
 internal static unsafe class AttentionForward
@@ -13,25 +9,74 @@ internal static unsafe class AttentionForward
     private const int BlockQueries = 16;
     private const int ChunkKeys = 64; // keys, or values, of a chunk stay in the first cache while all queries of a block use them
     private const int Padding = 16;
+    private const int RunQueries = 64; // a part of a run packs all keys that it sees, so it should have that many
 
     public static void Run(Attention.Call* call, CpuPool pool)
     {
         var group = call->Heads / call->KeyValueHeads;
         var share = (call->Rows * call->KeyValueHeads + 4 * pool.Threads - 1) / (4 * pool.Threads);
         call->RowsPerBlock = Math.Clamp(share, 1, Math.Max(1, BlockQueries / group));
-        var blocks = (call->Rows + call->RowsPerBlock - 1) / call->RowsPerBlock;
-        pool.Run(blocks * call->KeyValueHeads, &Block, call);
+        var job = new Job { Call = call, Parts = (Part*)Scratch.Second(3 * call->Rows) };
+        for (int row = 0, rows; row < call->Rows; row += rows)
+        {
+            rows = RunLength(call, row);
+            if (rows > 0)
+            {
+                AddRun(&job, row, rows, pool.Threads);
+                continue;
+            }
+
+            for (rows = 1; rows < call->RowsPerBlock && row + rows < call->Rows && RunLength(call, row + rows) == 0;)
+            {
+                rows++;
+            }
+
+            job.Parts[job.Count++] = new Part { First = row, Rows = rows };
+        }
+
+        pool.Run(job.Count * call->KeyValueHeads, &Task, &job);
     }
 
-    private static void Block(void* context, int task)
+    /// <summary>Rows of a run that pays for packing, or none.</summary>
+    private static int RunLength(Attention.Call* call, int row)
     {
-        var call = (Attention.Call*)context;
-        var keyValueHead = task % call->KeyValueHeads;
-        var first = task / call->KeyValueHeads * call->RowsPerBlock;
-        var rows = Math.Min(call->RowsPerBlock, call->Rows - first);
+        var rows = AttentionKernels.Support(call->HeadSize) ? AttentionRuns.Length(call, row) : 0;
+        return rows * (call->Heads / call->KeyValueHeads) < AttentionRuns.MinQueries ? 0 : rows;
+    }
+
+    /// <summary>A run in as many parts as keep all threads busy; the last ones see most keys and go first.</summary>
+    private static void AddRun(Job* job, int row, int rows, int threads)
+    {
+        var call = job->Call;
+        var most = Math.Max(1, rows * (call->Heads / call->KeyValueHeads) / RunQueries);
+        var parts = Math.Clamp(4 * threads * rows / (call->Rows * call->KeyValueHeads), 1, most);
+        for (var part = parts - 1; part >= 0; part--)
+        {
+            var first = part * rows / parts;
+            job->Parts[job->Count++] = new Part { First = row + first, Rows = (part + 1) * rows / parts - first, IsRun = true };
+        }
+    }
+
+    private static void Task(void* context, int task)
+    {
+        var job = (Job*)context;
+        var part = job->Parts[task / job->Call->KeyValueHeads];
+        var keyValueHead = task % job->Call->KeyValueHeads;
+        if (part.IsRun)
+        {
+            AttentionRuns.Forward(job->Call, part.First, part.Rows, keyValueHead);
+        }
+        else
+        {
+            Block(job->Call, part.First, part.Rows, keyValueHead);
+        }
+    }
+
+    private static void Block(Attention.Call* call, int first, int rows, int keyValueHead)
+    {
         var size = call->HeadSize;
         var group = call->Heads / call->KeyValueHeads;
-        var queries = new Queries
+        var queries = new AttentionQueries
         {
             Q = call->Q + ((nint)first * call->Heads + keyValueHead * group) * size,
             Y = call->Output + ((nint)first * call->Heads + keyValueHead * group) * size,
@@ -42,7 +87,7 @@ internal static unsafe class AttentionForward
             Count = rows * group,
             Size = size,
         };
-        var shared = queries.Count == 1 || !CanBlock(size) ? 0 : SharedKeys(call, first, rows);
+        var shared = queries.Count == 1 || !AttentionKernels.Support(size) ? 0 : SharedKeys(call, first, rows);
         Visit<Scores>(call, &queries, first, keyValueHead, shared);
         var sums = stackalloc float[queries.Count];
         for (var j = 0; j < queries.Count; j++)
@@ -60,7 +105,7 @@ internal static unsafe class AttentionForward
     }
 
     /// <summary>Every query with its visible keys in order: those that all share in chunks for all queries, then each query's own.</summary>
-    private static void Visit<TVisit>(Attention.Call* call, Queries* queries, int first, int keyValueHead, int shared)
+    private static void Visit<TVisit>(Attention.Call* call, AttentionQueries* queries, int first, int keyValueHead, int shared)
         where TVisit : struct, IVisit
     {
         var seen = 0;
@@ -132,177 +177,6 @@ internal static unsafe class AttentionForward
         return keys;
     }
 
-    /// <summary>True if there are kernels of four queries for heads of this size; their dots are those of <see cref="VectorOps"/>.</summary>
-    private static bool CanBlock(int size) => Avx512F.IsSupported && Vector512.IsHardwareAccelerated && size % 16 == 0;
-
-    /// <summary>Up to four queries from <paramref name="j"/> on with up to four keys; what is not there repeats the last.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Dot4x4(Queries* queries, int j, float* keys, nint stride, int count, int place)
-    {
-        var last = queries->Count - 1;
-        var q0 = queries->QueryOf(j);
-        var q1 = queries->QueryOf(Math.Min(j + 1, last));
-        var q2 = queries->QueryOf(Math.Min(j + 2, last));
-        var q3 = queries->QueryOf(Math.Min(j + 3, last));
-        var k0 = keys;
-        var k1 = keys + Math.Min(1, count - 1) * stride;
-        var k2 = keys + Math.Min(2, count - 1) * stride;
-        var k3 = keys + Math.Min(3, count - 1) * stride;
-        Vector512<float> a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3;
-        a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = Vector512<float>.Zero;
-        for (var i = 0; i < queries->Size; i += 16)
-        {
-            var (x0, x1) = (Vector512.Load(k0 + i), Vector512.Load(k1 + i));
-            var (x2, x3) = (Vector512.Load(k2 + i), Vector512.Load(k3 + i));
-            var q = Vector512.Load(q0 + i);
-            a0 = Vector512.FusedMultiplyAdd(q, x0, a0);
-            b0 = Vector512.FusedMultiplyAdd(q, x1, b0);
-            c0 = Vector512.FusedMultiplyAdd(q, x2, c0);
-            d0 = Vector512.FusedMultiplyAdd(q, x3, d0);
-            q = Vector512.Load(q1 + i);
-            a1 = Vector512.FusedMultiplyAdd(q, x0, a1);
-            b1 = Vector512.FusedMultiplyAdd(q, x1, b1);
-            c1 = Vector512.FusedMultiplyAdd(q, x2, c1);
-            d1 = Vector512.FusedMultiplyAdd(q, x3, d1);
-            q = Vector512.Load(q2 + i);
-            a2 = Vector512.FusedMultiplyAdd(q, x0, a2);
-            b2 = Vector512.FusedMultiplyAdd(q, x1, b2);
-            c2 = Vector512.FusedMultiplyAdd(q, x2, c2);
-            d2 = Vector512.FusedMultiplyAdd(q, x3, d2);
-            q = Vector512.Load(q3 + i);
-            a3 = Vector512.FusedMultiplyAdd(q, x0, a3);
-            b3 = Vector512.FusedMultiplyAdd(q, x1, b3);
-            c3 = Vector512.FusedMultiplyAdd(q, x2, c3);
-            d3 = Vector512.FusedMultiplyAdd(q, x3, d3);
-        }
-
-        // Lane 4 r + t is query r with key t, folded as VectorOps folds a single dot.
-        var sums = Across(
-            Across(Halves(a0, a1, a2, a3), Halves(b0, b1, b2, b3)), Across(Halves(c0, c1, c2, c3), Halves(d0, d1, d2, d3)));
-        var s0 = queries->ScoresOf(j) + place;
-        var s1 = queries->ScoresOf(Math.Min(j + 1, last)) + place;
-        var s2 = queries->ScoresOf(Math.Min(j + 2, last)) + place;
-        var s3 = queries->ScoresOf(Math.Min(j + 3, last)) + place;
-        if (count == 4)
-        {
-            sums.GetLower().GetLower().Store(s0);
-            sums.GetLower().GetUpper().Store(s1);
-            sums.GetUpper().GetLower().Store(s2);
-            sums.GetUpper().GetUpper().Store(s3);
-            return;
-        }
-
-        for (var t = 0; t < count; t++)
-        {
-            s0[t] = sums.GetElement(t);
-            s1[t] = sums.GetElement(4 + t);
-            s2[t] = sums.GetElement(8 + t);
-            s3[t] = sums.GetElement(12 + t);
-        }
-    }
-
-    /// <summary>Sixteen partial sums of each of four dots become four of each: the upper half onto the lower, twice.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Halves(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d)
-    {
-        var ab = Avx512F.Shuffle4x128(a, b, 0b01_00_01_00) + Avx512F.Shuffle4x128(a, b, 0b11_10_11_10);
-        var cd = Avx512F.Shuffle4x128(c, d, 0b01_00_01_00) + Avx512F.Shuffle4x128(c, d, 0b11_10_11_10);
-        return Avx512F.Shuffle4x128(ab, cd, 0b10_00_10_00) + Avx512F.Shuffle4x128(ab, cd, 0b11_01_11_01);
-    }
-
-    /// <summary>Neighbours added, as a horizontal add does in every 128 bits.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Across(Vector512<float> a, Vector512<float> b) =>
-        Avx512F.Shuffle(a, b, 0b10_00_10_00) + Avx512F.Shuffle(a, b, 0b11_01_11_01);
-
-    /// <summary>y += w_t v_t for four queries and 64 columns.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AddWeighted4x64(Queries* queries, int j, float* values, nint stride, int count, int place, int column)
-    {
-        var last = queries->Count - 1;
-        var w0 = queries->ScoresOf(j) + place;
-        var w1 = queries->ScoresOf(Math.Min(j + 1, last)) + place;
-        var w2 = queries->ScoresOf(Math.Min(j + 2, last)) + place;
-        var w3 = queries->ScoresOf(Math.Min(j + 3, last)) + place;
-        var y0 = queries->OutputOf(j) + column;
-        var y1 = queries->OutputOf(Math.Min(j + 1, last)) + column;
-        var y2 = queries->OutputOf(Math.Min(j + 2, last)) + column;
-        var y3 = queries->OutputOf(Math.Min(j + 3, last)) + column;
-        var (a0, a1, a2, a3) = (Vector512.Load(y0), Vector512.Load(y0 + 16), Vector512.Load(y0 + 32), Vector512.Load(y0 + 48));
-        var (b0, b1, b2, b3) = (Vector512.Load(y1), Vector512.Load(y1 + 16), Vector512.Load(y1 + 32), Vector512.Load(y1 + 48));
-        var (c0, c1, c2, c3) = (Vector512.Load(y2), Vector512.Load(y2 + 16), Vector512.Load(y2 + 32), Vector512.Load(y2 + 48));
-        var (d0, d1, d2, d3) = (Vector512.Load(y3), Vector512.Load(y3 + 16), Vector512.Load(y3 + 32), Vector512.Load(y3 + 48));
-        for (var t = 0; t < count; t++, values += stride)
-        {
-            var (v0, v1) = (Vector512.Load(values), Vector512.Load(values + 16));
-            var (v2, v3) = (Vector512.Load(values + 32), Vector512.Load(values + 48));
-            var w = Vector512.Create(w0[t]);
-            a0 = Vector512.FusedMultiplyAdd(w, v0, a0);
-            a1 = Vector512.FusedMultiplyAdd(w, v1, a1);
-            a2 = Vector512.FusedMultiplyAdd(w, v2, a2);
-            a3 = Vector512.FusedMultiplyAdd(w, v3, a3);
-            w = Vector512.Create(w1[t]);
-            b0 = Vector512.FusedMultiplyAdd(w, v0, b0);
-            b1 = Vector512.FusedMultiplyAdd(w, v1, b1);
-            b2 = Vector512.FusedMultiplyAdd(w, v2, b2);
-            b3 = Vector512.FusedMultiplyAdd(w, v3, b3);
-            w = Vector512.Create(w2[t]);
-            c0 = Vector512.FusedMultiplyAdd(w, v0, c0);
-            c1 = Vector512.FusedMultiplyAdd(w, v1, c1);
-            c2 = Vector512.FusedMultiplyAdd(w, v2, c2);
-            c3 = Vector512.FusedMultiplyAdd(w, v3, c3);
-            w = Vector512.Create(w3[t]);
-            d0 = Vector512.FusedMultiplyAdd(w, v0, d0);
-            d1 = Vector512.FusedMultiplyAdd(w, v1, d1);
-            d2 = Vector512.FusedMultiplyAdd(w, v2, d2);
-            d3 = Vector512.FusedMultiplyAdd(w, v3, d3);
-        }
-
-        // A repeated query writes the same numbers to the same place.
-        Store(y0, a0, a1, a2, a3);
-        Store(y1, b0, b1, b2, b3);
-        Store(y2, c0, c1, c2, c3);
-        Store(y3, d0, d1, d2, d3);
-    }
-
-    /// <summary>The same for 16 columns, what is left of heads that are no multiple of 64.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AddWeighted4x16(Queries* queries, int j, float* values, nint stride, int count, int place, int column)
-    {
-        var last = queries->Count - 1;
-        var w0 = queries->ScoresOf(j) + place;
-        var w1 = queries->ScoresOf(Math.Min(j + 1, last)) + place;
-        var w2 = queries->ScoresOf(Math.Min(j + 2, last)) + place;
-        var w3 = queries->ScoresOf(Math.Min(j + 3, last)) + place;
-        var y0 = queries->OutputOf(j) + column;
-        var y1 = queries->OutputOf(Math.Min(j + 1, last)) + column;
-        var y2 = queries->OutputOf(Math.Min(j + 2, last)) + column;
-        var y3 = queries->OutputOf(Math.Min(j + 3, last)) + column;
-        var (a, b, c, d) = (Vector512.Load(y0), Vector512.Load(y1), Vector512.Load(y2), Vector512.Load(y3));
-        for (var t = 0; t < count; t++, values += stride)
-        {
-            var v = Vector512.Load(values);
-            a = Vector512.FusedMultiplyAdd(Vector512.Create(w0[t]), v, a);
-            b = Vector512.FusedMultiplyAdd(Vector512.Create(w1[t]), v, b);
-            c = Vector512.FusedMultiplyAdd(Vector512.Create(w2[t]), v, c);
-            d = Vector512.FusedMultiplyAdd(Vector512.Create(w3[t]), v, d);
-        }
-
-        a.Store(y0);
-        b.Store(y1);
-        c.Store(y2);
-        d.Store(y3);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(float* y, Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d)
-    {
-        a.Store(y);
-        b.Store(y + 16);
-        c.Store(y + 32);
-        d.Store(y + 48);
-    }
-
     /// <summary>What is done with a run of keys.</summary>
     private interface IVisit
     {
@@ -310,10 +184,10 @@ internal static unsafe class AttentionForward
         static abstract float* Rows(Attention.Segment segment);
 
         /// <summary>Query j alone.</summary>
-        static abstract void One(Queries* queries, int j, float* rows, nint stride, int count, int place);
+        static abstract void One(AttentionQueries* queries, int j, float* rows, nint stride, int count, int place);
 
         /// <summary>Queries j to j + 3, or as many as there are.</summary>
-        static abstract void Four(Queries* queries, int j, float* rows, nint stride, int count, int place);
+        static abstract void Four(AttentionQueries* queries, int j, float* rows, nint stride, int count, int place);
     }
 
     /// <summary>scores = q k_t.</summary>
@@ -321,14 +195,14 @@ internal static unsafe class AttentionForward
     {
         public static float* Rows(Attention.Segment segment) => segment.Keys;
 
-        public static void One(Queries* queries, int j, float* rows, nint stride, int count, int place) =>
+        public static void One(AttentionQueries* queries, int j, float* rows, nint stride, int count, int place) =>
             VectorOps.DotRows(queries->QueryOf(j), rows, stride, count, queries->Size, queries->ScoresOf(j) + place);
 
-        public static void Four(Queries* queries, int j, float* rows, nint stride, int count, int place)
+        public static void Four(AttentionQueries* queries, int j, float* rows, nint stride, int count, int place)
         {
             for (var t = 0; t < count; t += 4)
             {
-                Dot4x4(queries, j, rows + t * stride, stride, Math.Min(4, count - t), place + t);
+                AttentionKernels.Dot4x4(queries, j, rows + t * stride, stride, Math.Min(4, count - t), place + t);
             }
         }
     }
@@ -338,47 +212,25 @@ internal static unsafe class AttentionForward
     {
         public static float* Rows(Attention.Segment segment) => segment.Values;
 
-        public static void One(Queries* queries, int j, float* rows, nint stride, int count, int place) =>
+        public static void One(AttentionQueries* queries, int j, float* rows, nint stride, int count, int place) =>
             VectorOps.AddWeightedRows(queries->ScoresOf(j) + place, rows, stride, count, queries->Size, queries->OutputOf(j));
 
-        public static void Four(Queries* queries, int j, float* rows, nint stride, int count, int place)
-        {
-            var i = 0;
-            for (; i + 64 <= queries->Size; i += 64)
-            {
-                AddWeighted4x64(queries, j, rows + i, stride, count, place, i);
-            }
-
-            for (; i < queries->Size; i += 16)
-            {
-                AddWeighted4x16(queries, j, rows + i, stride, count, place, i);
-            }
-        }
+        public static void Four(AttentionQueries* queries, int j, float* rows, nint stride, int count, int place) =>
+            AttentionKernels.AddWeighted(queries, j, rows, stride, count, place);
     }
 
-    /// <summary>The queries of a block: rows times the heads of one key-value head.</summary>
-    private struct Queries
+    private struct Job
     {
-        public float* Q;
-        public float* Y;
-        public float* Scores;
-        public nint ScoreStride;
-        public nint RowStride;
-        public int Group;
+        public Attention.Call* Call;
+        public Part* Parts;
         public int Count;
-        public int Size;
+    }
 
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public readonly float* QueryOf(int j) => Q + Offset(j);
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public readonly float* OutputOf(int j) => Y + Offset(j);
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public readonly float* ScoresOf(int j) => Scores + j * ScoreStride;
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private readonly nint Offset(int j) =>
-            Group == 1 ? j * RowStride : j / Group * RowStride + j % Group * (nint)Size;
+    /// <summary>Rows of one task, times key-value heads.</summary>
+    private struct Part
+    {
+        public int First;
+        public int Rows;
+        public bool IsRun;
     }
 }

@@ -65,6 +65,35 @@ internal static unsafe class VectorOps
                 s2.Store(y + i + 32);
                 s3.Store(y + i + 48);
             }
+
+            for (; i + 48 <= size; i += 48)
+            {
+                var (s0, s1, s2) = (Vector512.Load(y + i), Vector512.Load(y + i + 16), Vector512.Load(y + i + 32));
+                var row = rows + i;
+                for (var t = 0; t < count; t++, row += stride)
+                {
+                    var w = Vector512.Create(weights[t]);
+                    s0 = Vector512.FusedMultiplyAdd(w, Vector512.Load(row), s0);
+                    s1 = Vector512.FusedMultiplyAdd(w, Vector512.Load(row + 16), s1);
+                    s2 = Vector512.FusedMultiplyAdd(w, Vector512.Load(row + 32), s2);
+                }
+
+                s0.Store(y + i);
+                s1.Store(y + i + 16);
+                s2.Store(y + i + 32);
+            }
+
+            for (; i + 16 <= size; i += 16)
+            {
+                var s = Vector512.Load(y + i);
+                var row = rows + i;
+                for (var t = 0; t < count; t++, row += stride)
+                {
+                    s = Vector512.FusedMultiplyAdd(Vector512.Create(weights[t]), Vector512.Load(row), s);
+                }
+
+                s.Store(y + i);
+            }
         }
 
         for (; i + 8 <= size; i += 8)

@@ -1,5 +1,5 @@
 // A random attention call: grouped heads, a cache with a hole in front and behind, and gaps between own ranges;
-// every third one is packed texts, each causal in itself, as training has them (backends may take those in blocks).
+// every third one is packed texts, each causal in itself, as training and prompts have them (backends may take those in blocks).
 // Source: Visibility's own rules: one cache range, ascending own ranges, at least one key per row. Not here: attention.
 
 using Ptp.Core.Tensors;
@@ -10,13 +10,13 @@ internal sealed class AttentionCase
 {
     public AttentionCase(Random random, int maxRows)
     {
-        Rows = 1 + random.Next(maxRows);
         var group = 1 + random.Next(3);
         var kvHeads = 1 + random.Next(3);
         var packed = random.Next(3) == 0;
+        Rows = 1 + random.Next(packed ? maxRows : Math.Min(maxRows, 50));
         var size = packed && random.Next(4) > 0
-            ? 64 * (1 + random.Next(2))
-            : new[] { 2, 4, 6, 8, 10, 16, 24, 32, 64, 66 }[random.Next(10)];
+            ? 16 * (1 + random.Next(8))
+            : new[] { 2, 4, 6, 8, 10, 16, 24, 32, 48, 64, 66 }[random.Next(11)];
         Shape = new HeadShape(kvHeads * group, kvHeads, size);
         Capacity = random.Next(3) == 0 ? 0 : 1 + random.Next(40);
         Q = Normal(random, Rows * QueryWidth);
@@ -26,8 +26,10 @@ internal sealed class AttentionCase
         CacheValues = Normal(random, Capacity * Width);
         for (var texts = packed ? Rows : 0; texts > 0;)
         {
-            var length = 1 + random.Next(texts);
-            Visibility.AddCausal(0, 0, length);
+            // A text, or what follows a text in the cache; a text may be short or all there is.
+            var length = random.Next(2) == 0 ? texts : 1 + random.Next(texts);
+            var start = random.Next(2) == 0 ? Capacity : random.Next(Capacity + 1);
+            Visibility.AddCausal(start, Capacity, length);
             texts -= length;
         }
 

@@ -54,7 +54,7 @@ public abstract partial class BackendContract
     [Fact]
     public void Attention_depends_on_the_visible_sequence_alone() => Cases.Run(2 * CaseCount, random =>
     {
-        var c = new AttentionCase(random, Math.Min(MaxRows, 40));
+        var c = new AttentionCase(random, MaxRows);
         var cache = c.Capacity == 0
             ? default
             : new CachedKeys(Put(c.CacheKeys, c.Capacity, c.Width), Put(c.CacheValues, c.Capacity, c.Width));

@@ -134,7 +134,7 @@ public abstract partial class BackendContract : IDisposable
     [Fact]
     public void Attention_equals_the_oracle() => Cases.Run(2 * CaseCount, random =>
     {
-        var c = new AttentionCase(random, Math.Min(MaxRows, 60));
+        var c = new AttentionCase(random, MaxRows);
         var mask = c.Mask(); // [R, capacity + R]
         double[] keys = [.. Doubles(c.CacheKeys), .. Doubles(c.Keys)];
         double[] values = [.. Doubles(c.CacheValues), .. Doubles(c.Values)];
