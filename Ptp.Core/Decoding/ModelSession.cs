@@ -113,7 +113,7 @@ public sealed class ModelSession
             Tape.Reset();
             var x = Tape.Empty(ids.Length, Model.Config.HiddenSize);
             Tape.Embedding(Model.Embeddings, ids, x);
-            Model.Blocks(Tape, x, CausalRows(ids.Length));
+            Model.Remember(Tape, x, CausalRows(ids.Length));
             Cache.Append(ids.Length);
         }
     }

@@ -83,7 +83,7 @@ internal sealed class FrozenSlots
         else
         {
             int[] places = [.. Enumerable.Range(0, context)];
-            network.Blocks(_tape, x.Slice(0, context), new CallRows(batch.Positions, batch.ContextVisibility(), _cache, places));
+            network.Remember(_tape, x.Slice(0, context), new CallRows(batch.Positions, batch.ContextVisibility(), _cache, places));
             hidden = network.Blocks(
                 _tape, own, new CallRows(batch.SlotPositions, batch.SlotVisibility(cached: true), _cache, gateStart: 0), _ptp.Lora);
         }

@@ -189,6 +189,22 @@ public sealed class Transformer
         return x;
     }
 
+    /// <summary>What <see cref="Blocks"/> leaves in the cache, to the bit, for rows whose output nobody reads: the last block stops at its keys and values.</summary>
+    /// <param name="tape">The pass; it is not taught.</param>
+    /// <param name="x">Token vectors, [R, D].</param>
+    /// <param name="rows">Positions, visibility, cache and slots.</param>
+    public void Remember(Tape tape, Variable x, CallRows rows)
+    {
+        var last = Config.Layers - 1;
+        if (rows.Cache!.States(last) is not null)
+        {
+            Blocks(tape, x, rows); // its output is asked for after all
+            return;
+        }
+
+        _blocks[last].Remember(tape, Blocks(tape, x, rows, layers: ..last), rows, last);
+    }
+
     /// <summary>Final norm and head: hidden [R, D] to logits [R, V].</summary>
     public Variable Logits(Tape tape, Variable hidden) => tape.MatMul(Normed(tape, hidden), Head);
 

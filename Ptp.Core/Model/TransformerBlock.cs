@@ -95,6 +95,21 @@ public sealed class TransformerBlock
         return Added(tape, h, BlockLinear.Down, tape.SwiGlu(gate, up), rows, layer, lora);
     }
 
+    /// <summary>Keys and values into the cache, and nothing else: for a last block whose output nobody reads.</summary>
+    /// <param name="tape">The pass; records nothing here.</param>
+    /// <param name="x">The stream, [R, D].</param>
+    /// <param name="rows">Positions, slots, cache.</param>
+    /// <param name="layer">Its layer of the cache.</param>
+    public void Remember(Tape tape, Variable x, CallRows rows, int layer)
+    {
+        var input = _attentionNorm is { } norm ? tape.RmsNorm(x, norm, _config.NormEpsilon) : x;
+        var (k, v) = (Empty(tape, BlockLinear.Key, input), Empty(tape, BlockLinear.Value, input));
+        tape.MatMul(input, _linears.AsSpan((int)BlockLinear.Key, 2), [k, v]);
+        tape.Backend.Rope(_rope, rows.Positions, k.Value);
+        tape.Backend.Scatter(k.Value, rows.CacheSlots, rows.Cache![layer].Keys!);
+        tape.Backend.Scatter(v.Value, rows.CacheSlots, rows.Cache[layer].Values!);
+    }
+
     /// <summary>What the heads read, [R, H * K].</summary>
     private Variable Attend(Tape tape, Variable x, Variable? second, CallRows rows, int layer, GatedLora? lora)
     {

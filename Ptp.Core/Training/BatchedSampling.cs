@@ -94,7 +94,7 @@ public sealed class BatchedSampling(Transformer model, SamplingOptions law, Pick
             _tape.Embedding(model.Embeddings, ids, x);
             var positions = Enumerable.Range(0, ids.Length).ToArray();
             var slots = positions.Select(p => text * region + p).ToArray();
-            model.Blocks(_tape, x, new CallRows(positions, Visibility.Causal(0, ids.Length), _cache, slots));
+            model.Remember(_tape, x, new CallRows(positions, Visibility.Causal(0, ids.Length), _cache, slots));
         }
     }
 }

@@ -1,4 +1,4 @@
-// The cache (property 13): any sequence of appends and crops leaves the logits that full recomputation gives, bit for bit.
+// The cache (property 13): any sequence of appends, with or without outputs, and crops leaves the logits that full recomputation gives, bit for bit.
 // Source: row independence; entries behind the length are never read.
 // Not here: decoding, which the decoder contract covers.
 
@@ -41,6 +41,14 @@ public sealed class KvCacheTests : IDisposable
 
             var fresh = Ids(random, count, model);
             text.AddRange(fresh);
+            if (random.Next(3) == 0) // for the cache alone; what follows shows whether it is there
+            {
+                var x = Call(tape, model, fresh, cache, out var rows);
+                model.Remember(tape, x, rows);
+                cache.Append(count);
+                continue;
+            }
+
             var logits = Forward(tape, model, fresh, cache);
             cache.Append(count);
             Assert.Equal(Forward(new Tape(_backend), model, [.. text], null)[^logits.Length..], logits);
@@ -60,6 +68,20 @@ public sealed class KvCacheTests : IDisposable
         var late = Forward(tape, model, next, cache);
         cache.Crop(5);
         Assert.NotEqual(Forward(tape, model, next, cache), late);
+    });
+
+    // 40 models: without the keys and values of the last block the logits differ, so remembering is seen.
+    [Fact]
+    public void Control_a_last_block_that_is_not_remembered_is_seen() => Cases.RunSeeds(40, seed =>
+    {
+        var (model, random) = Draw(_backend, seed);
+        var (tape, cache) = (new Tape(_backend), new KvCache(_backend, model.Config, model.Config.MaxContext));
+        var ids = Ids(random, 6, model);
+        var x = Call(tape, model, ids[..5], cache, out var rows);
+        model.Blocks(tape, x, rows, layers: ..^1);
+        cache.Append(5);
+        var expected = Forward(new Tape(_backend), model, ids, null)[^model.Config.VocabularySize..];
+        Assert.NotEqual(expected, Forward(tape, model, ids[5..], cache));
     });
 
     [Fact]

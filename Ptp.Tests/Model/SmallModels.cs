@@ -25,13 +25,21 @@ internal static class SmallModels
     public static float[] Forward(
         Tape tape, Transformer model, int[] ids, KvCache? cache, int gate = int.MaxValue, GatedLora? lora = null)
     {
+        var x = Call(tape, model, ids, cache, out var rows, gate);
+        return model.Logits(tape, model.Blocks(tape, x, rows, lora)).Value.Span.ToArray();
+    }
+
+    /// <summary>Token vectors [R, D] and causal rows behind the cache.</summary>
+    public static Variable Call(
+        Tape tape, Transformer model, int[] ids, KvCache? cache, out CallRows rows, int gate = int.MaxValue)
+    {
         tape.Reset();
         var cached = cache?.Length ?? 0;
         int[] slots = [.. Enumerable.Range(cached, ids.Length)];
-        var rows = new CallRows(
+        rows = new CallRows(
             slots, Visibility.Causal(cached, ids.Length), cache, cache is null ? null : slots, gate);
         var x = tape.Empty(ids.Length, model.Config.HiddenSize);
         tape.Embedding(model.Embeddings, ids, x);
-        return model.Logits(tape, model.Blocks(tape, x, rows, lora)).Value.Span.ToArray();
+        return x;
     }
 }
