@@ -170,23 +170,22 @@ internal static unsafe class AttentionKernels
         var i = 0;
         for (; i + 64 <= queries->Size; i += 64)
         {
-            AddWeighted4x64(queries, j, values + i, stride, count, place, i);
+            AddWeighted<MatMulKernels.R4>(queries, j, values + i, stride, count, place, i);
         }
 
-        for (; i + 32 <= queries->Size; i += 32)
+        switch (queries->Size - i)
         {
-            AddWeighted4x32(queries, j, values + i, stride, count, place, i);
-        }
-
-        for (; i < queries->Size; i += 16)
-        {
-            AddWeighted4x16(queries, j, values + i, stride, count, place, i);
+            case 16: AddWeighted<MatMulKernels.R1>(queries, j, values + i, stride, count, place, i); break;
+            case 32: AddWeighted<MatMulKernels.R2>(queries, j, values + i, stride, count, place, i); break;
+            case 48: AddWeighted<MatMulKernels.R3>(queries, j, values + i, stride, count, place, i); break;
         }
     }
 
-    /// <summary>The same for 64 columns.</summary>
+    /// <summary>The same for one to four vectors of columns.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AddWeighted4x64(AttentionQueries* queries, int j, float* values, nint stride, int count, int place, int column)
+    private static void AddWeighted<TVectors>(
+        AttentionQueries* queries, int j, float* values, nint stride, int count, int place, int column)
+        where TVectors : struct, IRowCount
     {
         var last = queries->Count - 1;
         var w0 = queries->ScoresOf(j) + place;
@@ -197,120 +196,61 @@ internal static unsafe class AttentionKernels
         var y1 = queries->OutputOf(Math.Min(j + 1, last)) + column;
         var y2 = queries->OutputOf(Math.Min(j + 2, last)) + column;
         var y3 = queries->OutputOf(Math.Min(j + 3, last)) + column;
-        var (a0, a1, a2, a3) = (Vector512.Load(y0), Vector512.Load(y0 + 16), Vector512.Load(y0 + 32), Vector512.Load(y0 + 48));
-        var (b0, b1, b2, b3) = (Vector512.Load(y1), Vector512.Load(y1 + 16), Vector512.Load(y1 + 32), Vector512.Load(y1 + 48));
-        var (c0, c1, c2, c3) = (Vector512.Load(y2), Vector512.Load(y2 + 16), Vector512.Load(y2 + 32), Vector512.Load(y2 + 48));
-        var (d0, d1, d2, d3) = (Vector512.Load(y3), Vector512.Load(y3 + 16), Vector512.Load(y3 + 32), Vector512.Load(y3 + 48));
+        Vector512<float> a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3;
+        a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = default;
+        Load<TVectors>(y0, ref a0, ref a1, ref a2, ref a3);
+        Load<TVectors>(y1, ref b0, ref b1, ref b2, ref b3);
+        Load<TVectors>(y2, ref c0, ref c1, ref c2, ref c3);
+        Load<TVectors>(y3, ref d0, ref d1, ref d2, ref d3);
         for (var t = 0; t < count; t++, values += stride)
         {
-            var (v0, v1) = (Vector512.Load(values), Vector512.Load(values + 16));
-            var (v2, v3) = (Vector512.Load(values + 32), Vector512.Load(values + 48));
-            var w = Vector512.Create(w0[t]);
-            a0 = Vector512.FusedMultiplyAdd(w, v0, a0);
-            a1 = Vector512.FusedMultiplyAdd(w, v1, a1);
-            a2 = Vector512.FusedMultiplyAdd(w, v2, a2);
-            a3 = Vector512.FusedMultiplyAdd(w, v3, a3);
-            w = Vector512.Create(w1[t]);
-            b0 = Vector512.FusedMultiplyAdd(w, v0, b0);
-            b1 = Vector512.FusedMultiplyAdd(w, v1, b1);
-            b2 = Vector512.FusedMultiplyAdd(w, v2, b2);
-            b3 = Vector512.FusedMultiplyAdd(w, v3, b3);
-            w = Vector512.Create(w2[t]);
-            c0 = Vector512.FusedMultiplyAdd(w, v0, c0);
-            c1 = Vector512.FusedMultiplyAdd(w, v1, c1);
-            c2 = Vector512.FusedMultiplyAdd(w, v2, c2);
-            c3 = Vector512.FusedMultiplyAdd(w, v3, c3);
-            w = Vector512.Create(w3[t]);
-            d0 = Vector512.FusedMultiplyAdd(w, v0, d0);
-            d1 = Vector512.FusedMultiplyAdd(w, v1, d1);
-            d2 = Vector512.FusedMultiplyAdd(w, v2, d2);
-            d3 = Vector512.FusedMultiplyAdd(w, v3, d3);
+            Vector512<float> v0, v1, v2, v3;
+            v0 = v1 = v2 = v3 = default;
+            Load<TVectors>(values, ref v0, ref v1, ref v2, ref v3);
+            Step<TVectors>(w0[t], v0, v1, v2, v3, ref a0, ref a1, ref a2, ref a3);
+            Step<TVectors>(w1[t], v0, v1, v2, v3, ref b0, ref b1, ref b2, ref b3);
+            Step<TVectors>(w2[t], v0, v1, v2, v3, ref c0, ref c1, ref c2, ref c3);
+            Step<TVectors>(w3[t], v0, v1, v2, v3, ref d0, ref d1, ref d2, ref d3);
         }
 
         // A repeated query writes the same numbers to the same place.
-        Store(y0, a0, a1, a2, a3);
-        Store(y1, b0, b1, b2, b3);
-        Store(y2, c0, c1, c2, c3);
-        Store(y3, d0, d1, d2, d3);
-    }
-
-    /// <summary>The same for 32 columns.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AddWeighted4x32(AttentionQueries* queries, int j, float* values, nint stride, int count, int place, int column)
-    {
-        var last = queries->Count - 1;
-        var w0 = queries->ScoresOf(j) + place;
-        var w1 = queries->ScoresOf(Math.Min(j + 1, last)) + place;
-        var w2 = queries->ScoresOf(Math.Min(j + 2, last)) + place;
-        var w3 = queries->ScoresOf(Math.Min(j + 3, last)) + place;
-        var y0 = queries->OutputOf(j) + column;
-        var y1 = queries->OutputOf(Math.Min(j + 1, last)) + column;
-        var y2 = queries->OutputOf(Math.Min(j + 2, last)) + column;
-        var y3 = queries->OutputOf(Math.Min(j + 3, last)) + column;
-        var (a0, a1, b0, b1) = (Vector512.Load(y0), Vector512.Load(y0 + 16), Vector512.Load(y1), Vector512.Load(y1 + 16));
-        var (c0, c1, d0, d1) = (Vector512.Load(y2), Vector512.Load(y2 + 16), Vector512.Load(y3), Vector512.Load(y3 + 16));
-        for (var t = 0; t < count; t++, values += stride)
-        {
-            var (v0, v1) = (Vector512.Load(values), Vector512.Load(values + 16));
-            var w = Vector512.Create(w0[t]);
-            a0 = Vector512.FusedMultiplyAdd(w, v0, a0);
-            a1 = Vector512.FusedMultiplyAdd(w, v1, a1);
-            w = Vector512.Create(w1[t]);
-            b0 = Vector512.FusedMultiplyAdd(w, v0, b0);
-            b1 = Vector512.FusedMultiplyAdd(w, v1, b1);
-            w = Vector512.Create(w2[t]);
-            c0 = Vector512.FusedMultiplyAdd(w, v0, c0);
-            c1 = Vector512.FusedMultiplyAdd(w, v1, c1);
-            w = Vector512.Create(w3[t]);
-            d0 = Vector512.FusedMultiplyAdd(w, v0, d0);
-            d1 = Vector512.FusedMultiplyAdd(w, v1, d1);
-        }
-
-        a0.Store(y0);
-        a1.Store(y0 + 16);
-        b0.Store(y1);
-        b1.Store(y1 + 16);
-        c0.Store(y2);
-        c1.Store(y2 + 16);
-        d0.Store(y3);
-        d1.Store(y3 + 16);
-    }
-
-    /// <summary>The same for 16 columns.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AddWeighted4x16(AttentionQueries* queries, int j, float* values, nint stride, int count, int place, int column)
-    {
-        var last = queries->Count - 1;
-        var w0 = queries->ScoresOf(j) + place;
-        var w1 = queries->ScoresOf(Math.Min(j + 1, last)) + place;
-        var w2 = queries->ScoresOf(Math.Min(j + 2, last)) + place;
-        var w3 = queries->ScoresOf(Math.Min(j + 3, last)) + place;
-        var y0 = queries->OutputOf(j) + column;
-        var y1 = queries->OutputOf(Math.Min(j + 1, last)) + column;
-        var y2 = queries->OutputOf(Math.Min(j + 2, last)) + column;
-        var y3 = queries->OutputOf(Math.Min(j + 3, last)) + column;
-        var (a, b, c, d) = (Vector512.Load(y0), Vector512.Load(y1), Vector512.Load(y2), Vector512.Load(y3));
-        for (var t = 0; t < count; t++, values += stride)
-        {
-            var v = Vector512.Load(values);
-            a = Vector512.FusedMultiplyAdd(Vector512.Create(w0[t]), v, a);
-            b = Vector512.FusedMultiplyAdd(Vector512.Create(w1[t]), v, b);
-            c = Vector512.FusedMultiplyAdd(Vector512.Create(w2[t]), v, c);
-            d = Vector512.FusedMultiplyAdd(Vector512.Create(w3[t]), v, d);
-        }
-
-        a.Store(y0);
-        b.Store(y1);
-        c.Store(y2);
-        d.Store(y3);
+        Store<TVectors>(y0, a0, a1, a2, a3);
+        Store<TVectors>(y1, b0, b1, b2, b3);
+        Store<TVectors>(y2, c0, c1, c2, c3);
+        Store<TVectors>(y3, d0, d1, d2, d3);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(float* y, Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d)
+    private static void Load<TVectors>(
+        float* at, ref Vector512<float> a, ref Vector512<float> b, ref Vector512<float> c, ref Vector512<float> d)
+        where TVectors : struct, IRowCount
+    {
+        a = Vector512.Load(at);
+        if (TVectors.Count > 1) { b = Vector512.Load(at + 16); }
+        if (TVectors.Count > 2) { c = Vector512.Load(at + 32); }
+        if (TVectors.Count > 3) { d = Vector512.Load(at + 48); }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Step<TVectors>(
+        float weight, Vector512<float> v0, Vector512<float> v1, Vector512<float> v2, Vector512<float> v3,
+        ref Vector512<float> a, ref Vector512<float> b, ref Vector512<float> c, ref Vector512<float> d)
+        where TVectors : struct, IRowCount
+    {
+        var w = Vector512.Create(weight);
+        a = Vector512.FusedMultiplyAdd(w, v0, a);
+        if (TVectors.Count > 1) { b = Vector512.FusedMultiplyAdd(w, v1, b); }
+        if (TVectors.Count > 2) { c = Vector512.FusedMultiplyAdd(w, v2, c); }
+        if (TVectors.Count > 3) { d = Vector512.FusedMultiplyAdd(w, v3, d); }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store<TVectors>(float* y, Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d)
+        where TVectors : struct, IRowCount
     {
         a.Store(y);
-        b.Store(y + 16);
-        c.Store(y + 32);
-        d.Store(y + 48);
+        if (TVectors.Count > 1) { b.Store(y + 16); }
+        if (TVectors.Count > 2) { c.Store(y + 32); }
+        if (TVectors.Count > 3) { d.Store(y + 48); }
     }
 }

@@ -13,7 +13,7 @@ namespace Ptp.Core.Decoding;
 /// <summary>State of a text on a model; decoders and drafters share it.</summary>
 public sealed class ModelSession
 {
-    private const int PrefillRows = 256;
+    private const int PrefillRows = 512;
     private readonly LogitsTransform _transform;
     private readonly PickRule _rule;
     private readonly float[] _u;
