@@ -47,7 +47,7 @@ internal sealed unsafe class CpuPackedMatrix(int outputs, int inputs, bool trans
     {
         _weight = weight;
         Array.Clear(_fresh);
-        _isHalf = !transposed && MatMul.Width == VectorWidth.V512 && HalfWeights.Hold(weight.Pointer, weight.Length);
+        _isHalf = !transposed && MatMul.Width != VectorWidth.Portable && HalfWeights.Hold(weight.Pointer, weight.Length);
         if (format == WeightFormat.Int8 || !_isHalf)
         {
             Panels(int.MaxValue, pool, out _);
@@ -58,7 +58,7 @@ internal sealed unsafe class CpuPackedMatrix(int outputs, int inputs, bool trans
     public PanelMemory Panels(int rows, CpuPool pool, out PanelForm form)
     {
         form = format == WeightFormat.Int8 && !transposed ? PanelForm.Bytes
-            : _isHalf && rows <= MatMul.HalfRows && MatMul.Width == VectorWidth.V512 ? PanelForm.Half
+            : _isHalf && rows <= MatMul.HalfRows && MatMul.Width != VectorWidth.Portable ? PanelForm.Half
             : PanelForm.Full;
         var i = (int)form;
         if (!Volatile.Read(ref _fresh[i]))

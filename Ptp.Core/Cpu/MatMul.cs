@@ -12,7 +12,8 @@ internal static unsafe partial class MatMul
     private const int LeftFloats = StripsPerTask * MaxRows * 1024; // of the left side at a time: 384 KiB
 
     /// <summary>Most rows for which panels of BF16 beat panels of floats: beyond, arithmetic costs more than reading.</summary>
-    public const int HalfRows = 8;
+    public static int HalfRows => Width == VectorWidth.V512 ? 8 : s_half;
+    internal static int s_half = int.Parse(Environment.GetEnvironmentVariable("HALF") ?? "6");
 
     private const int Panel = MatMulKernels.Panel;
     private const int MaxRows = MatMulKernels.MaxRows;
@@ -65,7 +66,7 @@ internal static unsafe partial class MatMul
             RowTasks = rowTasks,
             PanelsPerTask = panelsPerTask,
             Tasks = rowTasks * ((panelCount + panelsPerTask - 1) / panelsPerTask),
-            PacksLeft = !isTall && (rows > 1 || innerStride != 1 || Width != VectorWidth.V512),
+            PacksLeft = !isTall && (rows > 1 || innerStride != 1),
         };
     }
 
@@ -175,14 +176,15 @@ internal static unsafe partial class MatMul
         {
             var depth = Math.Min(job->Depth, job->Inner - inner);
             var accumulate = job->Accumulate || inner > 0;
-            if (rows == 1 && job->Packed is null)
+            if (rows == 1 && job->Packed is null && Width == VectorWidth.V512)
             {
                 OneRow<TWeights>(job, job->A + inner, rowStart, panelStart, panelEnd, inner, depth, accumulate, tile);
                 continue;
             }
 
-            var left = new LeftSide { Start = job->Packed + (nint)rowStart * job->Inner, Depth = job->Inner, First = inner };
-            if (job->Packed is null)
+            var strips = job->Packed is null && rows == 1 ? job->A : job->Packed; // a single row is its own strip
+            var left = new LeftSide { Start = strips + (nint)rowStart * job->Inner, Depth = job->Inner, First = inner };
+            if (strips is null)
             {
                 left = new LeftSide { Start = Scratch.First(rows * depth), Depth = depth };
                 PackStrips(job, rowStart, rows, inner, depth, left.Start, depth);
@@ -307,7 +309,7 @@ internal static unsafe partial class MatMul
     {
         if (Width == VectorWidth.V256)
         {
-            MatMulKernels.Tile256(a, rows, (float*)b, c, ldc, rows, k, accumulate);
+            MatMulKernels256.Strip<TWeights>(a, b, c, ldc, rows, k, accumulate);
             return;
         }
 

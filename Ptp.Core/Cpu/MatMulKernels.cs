@@ -138,59 +138,6 @@ internal static unsafe class MatMulKernels
         if (TRows.Count > 11) { Store(p11, q11, c + 11 * ldc); }
     }
 
-    /// <summary>The same on 256-bit vectors: tiles of up to 6 rows by half a panel; 15 of 16 registers.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Tile256(float* a, int aStride, float* b, float* c, nint ldc, int rows, int k, bool accumulate)
-    {
-        for (var half = 0; half < Panel; half += 16)
-        {
-            for (var row = 0; row < rows; row += 6)
-            {
-                var count = Math.Min(6, rows - row);
-                Half256(a + row, aStride, b + half, c + row * ldc + half, ldc, count, k, accumulate);
-            }
-        }
-    }
-
-    private static void Half256(float* a, int aStride, float* b, float* c, nint ldc, int rows, int k, bool accumulate)
-    {
-        // Rows that are not there repeat the last one; their results are computed and dropped.
-        int i1 = Math.Min(1, rows - 1), i2 = Math.Min(2, rows - 1), i3 = Math.Min(3, rows - 1);
-        int i4 = Math.Min(4, rows - 1), i5 = Math.Min(5, rows - 1);
-        Vector256<float> p0, p1, p2, p3, p4, p5, q0, q1, q2, q3, q4, q5;
-        p0 = p1 = p2 = p3 = p4 = p5 = q0 = q1 = q2 = q3 = q4 = q5 = Vector256<float>.Zero;
-        if (accumulate)
-        {
-            (p0, q0) = (Vector256.Load(c), Vector256.Load(c + 8));
-            (p1, q1) = (Vector256.Load(c + i1 * ldc), Vector256.Load(c + i1 * ldc + 8));
-            (p2, q2) = (Vector256.Load(c + i2 * ldc), Vector256.Load(c + i2 * ldc + 8));
-            (p3, q3) = (Vector256.Load(c + i3 * ldc), Vector256.Load(c + i3 * ldc + 8));
-            (p4, q4) = (Vector256.Load(c + i4 * ldc), Vector256.Load(c + i4 * ldc + 8));
-            (p5, q5) = (Vector256.Load(c + i5 * ldc), Vector256.Load(c + i5 * ldc + 8));
-        }
-
-        for (var i = 0; i < k; i++)
-        {
-            var x = Vector256.Load(b);
-            var y = Vector256.Load(b + 8);
-            b += Panel;
-            Step(a[0], x, y, ref p0, ref q0);
-            Step(a[i1], x, y, ref p1, ref q1);
-            Step(a[i2], x, y, ref p2, ref q2);
-            Step(a[i3], x, y, ref p3, ref q3);
-            Step(a[i4], x, y, ref p4, ref q4);
-            Step(a[i5], x, y, ref p5, ref q5);
-            a += aStride;
-        }
-
-        Store(p0, q0, c);
-        if (rows > 1) { Store(p1, q1, c + ldc); }
-        if (rows > 2) { Store(p2, q2, c + 2 * ldc); }
-        if (rows > 3) { Store(p3, q3, c + 3 * ldc); }
-        if (rows > 4) { Store(p4, q4, c + 4 * ldc); }
-        if (rows > 5) { Store(p5, q5, c + 5 * ldc); }
-    }
-
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Load(float* c, ref Vector512<float> p, ref Vector512<float> q)
     {
@@ -206,28 +153,12 @@ internal static unsafe class MatMulKernels
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(Vector256<float> p, Vector256<float> q, float* c)
-    {
-        p.Store(c);
-        q.Store(c + 8);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Step(
         float a, Vector512<float> x, Vector512<float> y, ref Vector512<float> p, ref Vector512<float> q)
     {
         var broadcast = Vector512.Create(a);
         p = Vector512.FusedMultiplyAdd(broadcast, x, p);
         q = Vector512.FusedMultiplyAdd(broadcast, y, q);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Step(
-        float a, Vector256<float> x, Vector256<float> y, ref Vector256<float> p, ref Vector256<float> q)
-    {
-        var broadcast = Vector256.Create(a);
-        p = Vector256.FusedMultiplyAdd(broadcast, x, p);
-        q = Vector256.FusedMultiplyAdd(broadcast, y, q);
     }
 
     internal readonly struct R1 : IRowCount { public static int Count => 1; }
