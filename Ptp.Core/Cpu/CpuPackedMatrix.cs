@@ -27,6 +27,7 @@ internal sealed unsafe class CpuPackedMatrix(int outputs, int inputs, bool trans
     private readonly Lock _gate = new();
     private readonly PanelMemory?[] _panels = new PanelMemory?[3];
     private readonly bool[] _fresh = new bool[3];
+    private VectorWidth _width; // whose panels these are
     private Tensor? _weight;
     private bool _isHalf;
     private long _lastRead;
@@ -61,7 +62,7 @@ internal sealed unsafe class CpuPackedMatrix(int outputs, int inputs, bool trans
             : _isHalf && rows <= MatMul.HalfRows && MatMul.Width != VectorWidth.Portable ? PanelForm.Half
             : PanelForm.Full;
         var i = (int)form;
-        if (!Volatile.Read(ref _fresh[i]))
+        if (!Volatile.Read(ref _fresh[i]) || _width != MatMul.Width)
         {
             lock (_gate)
             {
@@ -84,6 +85,12 @@ internal sealed unsafe class CpuPackedMatrix(int outputs, int inputs, bool trans
     private void Make(PanelForm form, CpuPool pool)
     {
         var i = (int)form;
+        if (_width != MatMul.Width)
+        {
+            Array.Clear(_fresh);
+            _width = MatMul.Width;
+        }
+
         if (_fresh[i])
         {
             return;

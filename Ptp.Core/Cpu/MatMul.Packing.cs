@@ -55,29 +55,43 @@ internal static unsafe partial class MatMul
     private static void PackPanel(void* context, int panel)
     {
         var job = (PackJob*)context;
-        FillPanel(job, panel, job->Panels + (nint)panel * job->Inner * Panel);
+        FillPanel(job, panel, job->Panels + (nint)panel * job->Inner * Panel, InQuarters);
     }
 
     private static void PackHalfPanel(void* context, int panel)
     {
         var job = (PackJob*)context;
         var floats = Scratch.First(job->Inner * Panel);
-        FillPanel(job, panel, floats);
-        HalfWeights.Compress(floats, job->Inner, (byte*)job->Panels + (nint)panel * job->Inner * HalfWeights.RowBytes);
+        var to = (byte*)job->Panels + (nint)panel * job->Inner * HalfWeights.RowBytes;
+        FillPanel(job, panel, floats, InQuarters);
+        if (InQuarters)
+        {
+            QuarterPanels.Compress(floats, job->Inner, to);
+        }
+        else
+        {
+            HalfWeights.Compress(floats, job->Inner, to);
+        }
     }
 
     private static void PackBytesPanel(void* context, int panel)
     {
         var job = (PackJob*)context;
         var floats = Scratch.First(job->Inner * Panel);
-        FillPanel(job, panel, floats);
+        FillPanel(job, panel, floats, inQuarters: false);
         ByteWeights.Compress(floats, job->Inner, (byte*)job->Panels + 2 * (nint)panel * ByteWeights.HalfPanelBytes(job->Inner));
     }
 
-    private static void FillPanel(PackJob* job, int panel, float* to)
+    private static void FillPanel(PackJob* job, int panel, float* to, bool inQuarters)
     {
         var k = job->Inner;
         var columns = Math.Min(Panel, job->Columns - panel * Panel);
+        if (inQuarters)
+        {
+            QuarterPanels.Fill(job->Source + (nint)panel * Panel * k, k, columns, to);
+            return;
+        }
+
         new Span<float>(to, columns < Panel ? k * Panel : 0).Clear();
         Transpose(job->Source + (nint)panel * Panel * k, k, columns, k, to, Panel);
     }
@@ -92,11 +106,18 @@ internal static unsafe partial class MatMul
         var end = Math.Min(job->Inner, start + RowChunk);
         var first = task / chunks * PanelGroup;
         var last = Math.Min((job->Columns + Panel - 1) / Panel, first + PanelGroup);
+        var inQuarters = InQuarters;
         for (var i = start; i < end; i++)
         {
             for (var panel = first; panel < last; panel++)
             {
                 var from = job->Source + (nint)i * job->Columns + panel * Panel;
+                if (inQuarters)
+                {
+                    QuarterPanels.FillRow(from, job->Columns - panel * Panel, job->Panels + (nint)panel * job->Inner * Panel, job->Inner, i);
+                    continue;
+                }
+
                 var to = job->Panels + ((nint)panel * job->Inner + i) * Panel;
                 var columns = Math.Min(Panel, job->Columns - panel * Panel);
                 if (columns == Panel)

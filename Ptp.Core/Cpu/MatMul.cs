@@ -12,8 +12,7 @@ internal static unsafe partial class MatMul
     private const int LeftFloats = StripsPerTask * MaxRows * 1024; // of the left side at a time: 384 KiB
 
     /// <summary>Most rows for which panels of BF16 beat panels of floats: beyond, arithmetic costs more than reading.</summary>
-    public static int HalfRows => Width == VectorWidth.V512 ? 8 : s_half;
-    internal static int s_half = int.Parse(Environment.GetEnvironmentVariable("HALF") ?? "6");
+    public static int HalfRows => Width == VectorWidth.V512 ? 8 : QuarterKernels.PairRows;
 
     private const int Panel = MatMulKernels.Panel;
     private const int MaxRows = MatMulKernels.MaxRows;
@@ -195,6 +194,12 @@ internal static unsafe partial class MatMul
                 : panelStart;
             for (var panel = done; panel < panelEnd; panel++)
             {
+                if (InQuarters)
+                {
+                    Quarters(job, left, rowStart, rows, panel, inner, depth, accumulate, tile);
+                    continue;
+                }
+
                 var b = job->Panels + ((nint)panel * job->Inner + inner) * TWeights.RowBytes;
                 Rows<TWeights>(job, left, b, rowStart, rows, panel, depth, accumulate, tile);
             }
@@ -309,7 +314,7 @@ internal static unsafe partial class MatMul
     {
         if (Width == VectorWidth.V256)
         {
-            MatMulKernels256.Strip<TWeights>(a, b, c, ldc, rows, k, accumulate);
+            MatMulKernels.Tile256(a, rows, (float*)b, c, ldc, rows, k, accumulate);
             return;
         }
 

@@ -138,6 +138,83 @@ internal static unsafe class MatMulKernels
         if (TRows.Count > 11) { Store(p11, q11, c + 11 * ldc); }
     }
 
+    /// <summary>
+    /// The same on 256-bit vectors, three rows at a time: twelve accumulators, three broadcasts and a quarter of a row of weights are
+    /// the 16 registers of AVX2. Products read panels in quarters instead (QuarterKernels).
+    /// </summary>
+    public static void Tile256(float* a, nint aStride, float* b, float* c, nint ldc, int rows, int k, bool accumulate)
+    {
+        for (; rows > 0; rows -= 3, a += 3, c += 3 * ldc)
+        {
+            switch (rows)
+            {
+                case 1: Tile256<R1>(a, aStride, b, c, ldc, k, accumulate); break;
+                case 2: Tile256<R2>(a, aStride, b, c, ldc, k, accumulate); break;
+                default: Tile256<R3>(a, aStride, b, c, ldc, k, accumulate); break;
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Tile256<TRows>(float* a, nint aStride, float* b, float* c, nint ldc, int k, bool accumulate)
+        where TRows : struct, IRowCount
+    {
+        Vector256<float> p0, p1, p2, p3, q0, q1, q2, q3, r0, r1, r2, r3;
+        p0 = p1 = p2 = p3 = q0 = q1 = q2 = q3 = r0 = r1 = r2 = r3 = Vector256<float>.Zero;
+        if (accumulate)
+        {
+            Load(c, ref p0, ref p1, ref p2, ref p3);
+            if (TRows.Count > 1) { Load(c + ldc, ref q0, ref q1, ref q2, ref q3); }
+            if (TRows.Count > 2) { Load(c + 2 * ldc, ref r0, ref r1, ref r2, ref r3); }
+        }
+
+        for (; k > 0; k--)
+        {
+            var u = Vector256.Create(a[0]);
+            var v = TRows.Count > 1 ? Vector256.Create(a[1]) : u;
+            var w = TRows.Count > 2 ? Vector256.Create(a[2]) : u;
+            Step<TRows>(Vector256.Load(b), u, v, w, ref p0, ref q0, ref r0);
+            Step<TRows>(Vector256.Load(b + 8), u, v, w, ref p1, ref q1, ref r1);
+            Step<TRows>(Vector256.Load(b + 16), u, v, w, ref p2, ref q2, ref r2);
+            Step<TRows>(Vector256.Load(b + 24), u, v, w, ref p3, ref q3, ref r3);
+            b += Panel;
+            a += aStride;
+        }
+
+        Store(c, p0, p1, p2, p3);
+        if (TRows.Count > 1) { Store(c + ldc, q0, q1, q2, q3); }
+        if (TRows.Count > 2) { Store(c + 2 * ldc, r0, r1, r2, r3); }
+    }
+
+    /// <summary>Eight columns into up to three rows of sums.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Step<TRows>(
+        Vector256<float> x, Vector256<float> u, Vector256<float> v, Vector256<float> w,
+        ref Vector256<float> p, ref Vector256<float> q, ref Vector256<float> r)
+        where TRows : struct, IRowCount
+    {
+        p = Vector256.FusedMultiplyAdd(u, x, p);
+        if (TRows.Count > 1) { q = Vector256.FusedMultiplyAdd(v, x, q); }
+        if (TRows.Count > 2) { r = Vector256.FusedMultiplyAdd(w, x, r); }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Load(
+        float* c, ref Vector256<float> p, ref Vector256<float> q, ref Vector256<float> r, ref Vector256<float> s)
+    {
+        (p, q) = (Vector256.Load(c), Vector256.Load(c + 8));
+        (r, s) = (Vector256.Load(c + 16), Vector256.Load(c + 24));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store(float* c, Vector256<float> p, Vector256<float> q, Vector256<float> r, Vector256<float> s)
+    {
+        p.Store(c);
+        q.Store(c + 8);
+        r.Store(c + 16);
+        s.Store(c + 24);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Load(float* c, ref Vector512<float> p, ref Vector512<float> q)
     {

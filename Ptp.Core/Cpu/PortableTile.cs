@@ -12,77 +12,110 @@ internal static unsafe class PortableTile
     private const int TileRows = 6;
     private const int Panel = MatMulKernels.Panel;
 
-    /// <summary>Rows against one panel; a is packed [k][aStride], c has row stride ldc.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    /// <summary>Rows against a panel [k][32]; a is packed [k][aStride], c has row stride ldc.</summary>
     public static void Run(float* a, int aStride, float* b, float* c, nint ldc, int rows, int k, bool accumulate)
     {
-        for (var column = 0; column < Panel; column += 2 * Vector<float>.Count)
+        var second = (nint)Vector<float>.Count;
+        for (nint column = 0; column < Panel; column += 2 * second)
         {
-            for (var row = 0; row < rows; row += TileRows)
+            Rows(a, aStride, b + column, Panel, second, c + column, second, ldc, rows, k, accumulate);
+        }
+    }
+
+    /// <summary>Rows against the four quarters of a panel, <paramref name="stream"/> floats apart.</summary>
+    public static void Strip(float* a, float* b, nint stream, float* c, nint ldc, int rows, int k, bool accumulate)
+    {
+        Pair(a, rows, b, stream, c, ldc, rows, k, accumulate);
+        Pair(a, rows, b + 2 * stream, stream, c + 2 * QuarterPanels.Columns, ldc, rows, k, accumulate);
+    }
+
+    /// <summary>Rows against two of them: a vector of each at a time, or two vectors of one and then of the other.</summary>
+    public static void Pair(float* a, nint aStride, float* b, nint stream, float* c, nint ldc, int rows, int k, bool accumulate)
+    {
+        const int columns = QuarterPanels.Columns;
+        if (Vector<float>.Count == columns)
+        {
+            Rows(a, aStride, b, columns, stream, c, columns, ldc, rows, k, accumulate);
+            return;
+        }
+
+        var second = (nint)Vector<float>.Count;
+        for (nint column = 0; column < columns; column += 2 * second)
+        {
+            Rows(a, aStride, b + column, columns, second, c + column, second, ldc, rows, k, accumulate);
+            Rows(a, aStride, b + stream + column, columns, second, c + columns + column, second, ldc, rows, k, accumulate);
+        }
+    }
+
+    /// <summary>Rows against two vectors of columns: the second lies <paramref name="bSecond"/> floats on in b, cSecond in c.</summary>
+    private static void Rows(
+        float* a, nint aStride, float* b, nint bRow, nint bSecond, float* c, nint cSecond, nint ldc, int rows, int k, bool accumulate)
+    {
+        for (; rows > 0; rows -= TileRows, a += TileRows, c += TileRows * ldc)
+        {
+            switch (rows)
             {
-                var count = Math.Min(TileRows, rows - row);
-                Tile(a + row, aStride, b + column, c + row * ldc + column, ldc, count, k, accumulate);
+                case 1: Tile<MatMulKernels.R1>(a, aStride, b, bRow, bSecond, c, cSecond, ldc, k, accumulate); break;
+                case 2: Tile<MatMulKernels.R2>(a, aStride, b, bRow, bSecond, c, cSecond, ldc, k, accumulate); break;
+                case 3: Tile<MatMulKernels.R3>(a, aStride, b, bRow, bSecond, c, cSecond, ldc, k, accumulate); break;
+                case 4: Tile<MatMulKernels.R4>(a, aStride, b, bRow, bSecond, c, cSecond, ldc, k, accumulate); break;
+                case 5: Tile<MatMulKernels.R5>(a, aStride, b, bRow, bSecond, c, cSecond, ldc, k, accumulate); break;
+                default: Tile<MatMulKernels.R6>(a, aStride, b, bRow, bSecond, c, cSecond, ldc, k, accumulate); break;
             }
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Tile(float* a, nint aStride, float* b, float* c, nint ldc, int rows, int k, bool accumulate)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Tile<TRows>(
+        float* a, nint aStride, float* b, nint bRow, nint bSecond, float* c, nint cSecond, nint ldc, int k, bool accumulate)
+        where TRows : struct, IRowCount
     {
-        // Rows that are not there repeat the last one; their results are computed and dropped.
-        nint i1 = Math.Min(1, rows - 1), i2 = Math.Min(2, rows - 1), i3 = Math.Min(3, rows - 1);
-        nint i4 = Math.Min(4, rows - 1), i5 = Math.Min(5, rows - 1);
         Vector<float> p0, p1, p2, p3, p4, p5, q0, q1, q2, q3, q4, q5;
-        p0 = p1 = p2 = p3 = p4 = p5 = q0 = q1 = q2 = q3 = q4 = q5 = Vector<float>.Zero;
+        p0 = p1 = p2 = p3 = p4 = p5 = Vector<float>.Zero;
+        q0 = q1 = q2 = q3 = q4 = q5 = Vector<float>.Zero;
         if (accumulate)
         {
-            Load(c, out p0, out q0);
-            Load(c + i1 * ldc, out p1, out q1);
-            Load(c + i2 * ldc, out p2, out q2);
-            Load(c + i3 * ldc, out p3, out q3);
-            Load(c + i4 * ldc, out p4, out q4);
-            Load(c + i5 * ldc, out p5, out q5);
+            (p0, q0) = (Vector.Load(c), Vector.Load(c + cSecond));
+            if (TRows.Count > 1) { (p1, q1) = (Vector.Load(c + ldc), Vector.Load(c + ldc + cSecond)); }
+            if (TRows.Count > 2) { (p2, q2) = (Vector.Load(c + 2 * ldc), Vector.Load(c + 2 * ldc + cSecond)); }
+            if (TRows.Count > 3) { (p3, q3) = (Vector.Load(c + 3 * ldc), Vector.Load(c + 3 * ldc + cSecond)); }
+            if (TRows.Count > 4) { (p4, q4) = (Vector.Load(c + 4 * ldc), Vector.Load(c + 4 * ldc + cSecond)); }
+            if (TRows.Count > 5) { (p5, q5) = (Vector.Load(c + 5 * ldc), Vector.Load(c + 5 * ldc + cSecond)); }
         }
 
-        for (var i = 0; i < k; i++)
+        for (; k > 0; k--)
         {
-            Load(b, out var x, out var y);
-            b += Panel;
-            Step(a, x, y, ref p0, ref q0);
-            Step(a + i1, x, y, ref p1, ref q1);
-            Step(a + i2, x, y, ref p2, ref q2);
-            Step(a + i3, x, y, ref p3, ref q3);
-            Step(a + i4, x, y, ref p4, ref q4);
-            Step(a + i5, x, y, ref p5, ref q5);
+            var x = Vector.Load(b);
+            var y = Vector.Load(b + bSecond);
+            b += bRow;
+            Step(a[0], x, y, ref p0, ref q0);
+            if (TRows.Count > 1) { Step(a[1], x, y, ref p1, ref q1); }
+            if (TRows.Count > 2) { Step(a[2], x, y, ref p2, ref q2); }
+            if (TRows.Count > 3) { Step(a[3], x, y, ref p3, ref q3); }
+            if (TRows.Count > 4) { Step(a[4], x, y, ref p4, ref q4); }
+            if (TRows.Count > 5) { Step(a[5], x, y, ref p5, ref q5); }
             a += aStride;
         }
 
-        Store(p0, q0, c);
-        if (rows > 1) { Store(p1, q1, c + ldc); }
-        if (rows > 2) { Store(p2, q2, c + 2 * ldc); }
-        if (rows > 3) { Store(p3, q3, c + 3 * ldc); }
-        if (rows > 4) { Store(p4, q4, c + 4 * ldc); }
-        if (rows > 5) { Store(p5, q5, c + 5 * ldc); }
+        Store(p0, q0, c, cSecond);
+        if (TRows.Count > 1) { Store(p1, q1, c + ldc, cSecond); }
+        if (TRows.Count > 2) { Store(p2, q2, c + 2 * ldc, cSecond); }
+        if (TRows.Count > 3) { Store(p3, q3, c + 3 * ldc, cSecond); }
+        if (TRows.Count > 4) { Store(p4, q4, c + 4 * ldc, cSecond); }
+        if (TRows.Count > 5) { Store(p5, q5, c + 5 * ldc, cSecond); }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Load(float* from, out Vector<float> p, out Vector<float> q)
-    {
-        p = Vector.Load(from);
-        q = Vector.Load(from + Vector<float>.Count);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(Vector<float> p, Vector<float> q, float* to)
+    private static void Store(Vector<float> p, Vector<float> q, float* to, nint second)
     {
         p.Store(to);
-        q.Store(to + Vector<float>.Count);
+        q.Store(to + second);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Step(float* a, Vector<float> x, Vector<float> y, ref Vector<float> p, ref Vector<float> q)
+    private static void Step(float a, Vector<float> x, Vector<float> y, ref Vector<float> p, ref Vector<float> q)
     {
-        var broadcast = Vector.Create(*a);
+        var broadcast = Vector.Create(a);
         p = Vector.FusedMultiplyAdd(broadcast, x, p);
         q = Vector.FusedMultiplyAdd(broadcast, y, q);
     }

@@ -14,12 +14,6 @@ internal unsafe interface IWeights
     /// <summary>Bytes of a row.</summary>
     static abstract int RowBytes { get; }
 
-    /// <summary>True if an earlier tile has just read them, so that they are in a near cache.</summary>
-    static virtual bool IsNear => false;
-
-    /// <summary>Columns 8 <paramref name="quarter"/> to 8 <paramref name="quarter"/> + 7.</summary>
-    static abstract Vector256<float> Quarter(byte* at, int quarter);
-
     /// <summary>Columns 0 to 15.</summary>
     static abstract Vector512<float> Low(byte* at);
 
@@ -37,9 +31,6 @@ internal readonly unsafe struct FullWeights : IWeights
     public const int Near = 2048;
 
     public static int RowBytes => 128;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Quarter(byte* at, int quarter) => Vector256.Load((float*)at + 8 * quarter);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Low(byte* at) => Vector512.Load((float*)at);
@@ -62,11 +53,6 @@ internal readonly unsafe struct FullWeights : IWeights
 internal readonly unsafe struct WarmWeights : IWeights
 {
     public static int RowBytes => FullWeights.RowBytes;
-
-    public static bool IsNear => true;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Quarter(byte* at, int quarter) => FullWeights.Quarter(at, quarter);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Low(byte* at) => FullWeights.Low(at);
@@ -91,9 +77,6 @@ internal readonly unsafe struct FarWeights<TWeights> : IWeights
     public const int Far = 16384;
 
     public static int RowBytes => TWeights.RowBytes;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Quarter(byte* at, int quarter) => TWeights.Quarter(at, quarter);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Low(byte* at) => TWeights.Low(at);
@@ -122,11 +105,6 @@ internal readonly unsafe struct HalfWeights : IWeights
     public const uint Upper = 0xFFFF0000;
 
     public static int RowBytes => 64;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Quarter(byte* at, int quarter) => quarter < 2
-        ? (Vector256.Load((uint*)at + 8 * quarter) & Vector256.Create(Upper)).AsSingle()
-        : Vector256.ShiftLeft(Vector256.Load((uint*)at + 8 * (quarter - 2)), 16).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Low(byte* at) => (Vector512.Load((uint*)at) & Vector512.Create(Upper)).AsSingle();

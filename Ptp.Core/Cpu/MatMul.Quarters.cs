@@ -1,0 +1,107 @@
+// The matrix product over quarter panels, on vectors narrower than 512 bits: which tiles a task's rows and panels are taken in.
+// Up to twelve rows go as one strip, read once; more rows go six by a pair of quarters, which the first cache keeps for all of them.
+// Refuses: an unpacked left side. Every element is the same chain over k as with any other tiles.
+
+using System.Numerics;
+
+namespace Ptp.Core.Cpu;
+
+internal static unsafe partial class MatMul
+{
+    /// <summary>True where panels lie in quarters: for all vectors that a quarter is a multiple of, but 512 bits.</summary>
+    internal static bool InQuarters =>
+        Width == VectorWidth.V256 || (Width == VectorWidth.Portable && Vector<float>.Count <= QuarterPanels.Columns);
+
+    /// <summary>All rows of a task against one panel, in the number format of the job.</summary>
+    private static void Quarters(
+        Job* job, in LeftSide left, int rowStart, int rows, int panel, int inner, int depth, bool accumulate, float* tile)
+    {
+        if (job->Half)
+        {
+            Quarters<HalfQuarters>(job, left, rowStart, rows, panel, inner, depth, accumulate, tile);
+        }
+        else
+        {
+            Quarters<FullQuarters>(job, left, rowStart, rows, panel, inner, depth, accumulate, tile);
+        }
+    }
+
+    private static void Quarters<T>(
+        Job* job, in LeftSide left, int rowStart, int rows, int panel, int inner, int depth, bool accumulate, float* tile)
+        where T : struct, IQuarters
+    {
+        var stream = (nint)job->Inner * QuarterPanels.RowBytes;
+        var b = job->Panels + 2 * T.Streams * stream * panel + (nint)inner * QuarterPanels.RowBytes;
+        var columns = Math.Min(Panel, job->Columns - panel * Panel);
+        var c = job->C + (nint)rowStart * job->Columns + panel * Panel;
+        if (columns < Panel)
+        {
+            // A last panel of fewer columns is computed aside, strip by strip.
+            for (var row = 0; row < rows; row += MaxRows, c += (nint)MaxRows * job->Columns)
+            {
+                var count = Math.Min(MaxRows, rows - row);
+                if (accumulate)
+                {
+                    CopyRows(c, job->Columns, tile, Panel, count, columns);
+                }
+
+                QuarterStrip<T>(left.At(row, count), b, stream, tile, Panel, count, depth, accumulate);
+                CopyRows(tile, Panel, c, job->Columns, count, columns);
+            }
+
+            return;
+        }
+
+        if (rows <= MaxRows)
+        {
+            QuarterStrip<T>(left.At(0, rows), b, stream, c, job->Columns, rows, depth, accumulate);
+            return;
+        }
+
+        System.Diagnostics.Debug.Assert(!job->Half, "BF16 panels serve one strip.");
+        for (var pair = 0; pair < 2; pair++, b += 2 * stream, c += FullQuarters.Step)
+        {
+            for (var row = 0; row < rows; row += QuarterKernels.PairRows)
+            {
+                // Twelve rows lie side by side in a strip, the last strip has what is left.
+                var strip = row / MaxRows * MaxRows;
+                var height = Math.Min(MaxRows, rows - strip);
+                var a = left.At(strip, height) + (row - strip);
+                var count = Math.Min(QuarterKernels.PairRows, rows - row);
+                if (row == 0)
+                {
+                    QuarterPair<FullQuarters>(a, height, b, stream, c, job->Columns, count, depth, accumulate);
+                }
+                else
+                {
+                    QuarterPair<WarmQuarters>(a, height, b, stream, c + (nint)row * job->Columns, job->Columns, count, depth, accumulate);
+                }
+            }
+        }
+    }
+
+    private static void QuarterStrip<T>(float* a, byte* b, nint stream, float* c, nint ldc, int rows, int k, bool accumulate)
+        where T : struct, IQuarters
+    {
+        if (Width == VectorWidth.V256)
+        {
+            QuarterKernels.Strip<T>(a, b, stream, c, ldc, rows, k, accumulate);
+            return;
+        }
+
+        PortableTile.Strip(a, (float*)b, stream / sizeof(float), c, ldc, rows, k, accumulate);
+    }
+
+    private static void QuarterPair<T>(
+        float* a, nint aStride, byte* b, nint stream, float* c, nint ldc, int rows, int k, bool accumulate)
+        where T : struct, IQuarters
+    {
+        if (Width == VectorWidth.V256)
+        {
+            QuarterKernels.Pair<T>(a, aStride, b, stream, c, ldc, rows, k, accumulate);
+            return;
+        }
+
+        PortableTile.Pair(a, aStride, (float*)b, stream / sizeof(float), c, ldc, rows, k, accumulate);
+    }
+}

@@ -1,0 +1,265 @@
+// Register tiles over quarter panels on 256-bit vectors: c[i, j] (+)= sum over k of a[k][i] * b[k][j], one fused multiply-add per k.
+// One to three rows take four quarters at once, four to six take two, seven to twelve take one: enough chains to hide the latency,
+// never more than 16 registers, and as much arithmetic between two lines of weights as the rows give. The bits are those of MatMulKernels.
+// Refuses: more than twelve rows.
+
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace Ptp.Core.Cpu;
+
+internal static unsafe class QuarterKernels
+{
+    /// <summary>Most rows of a tile of two quarters.</summary>
+    public const int PairRows = 6;
+
+    private const int WideRows = 3;
+    private const int Ahead = 8192; // bytes of a stream; shorter ways leave memory waiting, see docs/05
+    private const int Pairs = 2;
+
+    /// <summary>A strip of rows against all quarters of a panel.</summary>
+    /// <param name="a">The strip, [k][rows].</param>
+    /// <param name="b">The first quarter's row to start with.</param>
+    /// <param name="stream">Bytes from a stream to the next one.</param>
+    /// <param name="c">Where row 0 of the result goes.</param>
+    /// <param name="ldc">Row stride of c.</param>
+    /// <param name="rows">1 to 12.</param>
+    /// <param name="k">Inner indices.</param>
+    /// <param name="accumulate">Continues the sums in c.</param>
+    public static void Strip<T>(float* a, byte* b, nint stream, float* c, nint ldc, int rows, int k, bool accumulate)
+        where T : struct, IQuarters
+    {
+        switch (rows)
+        {
+            case 1: Wide<MatMulKernels.R1, T>(a, b, stream, c, ldc, k, accumulate); return;
+            case 2: Wide<MatMulKernels.R2, T>(a, b, stream, c, ldc, k, accumulate); return;
+            case WideRows: Wide<MatMulKernels.R3, T>(a, b, stream, c, ldc, k, accumulate); return;
+        }
+
+        if (rows <= PairRows)
+        {
+            for (var pair = 0; pair < Pairs; pair++)
+            {
+                Pair<T>(a, rows, b + pair * T.Streams * stream, stream, c + pair * T.Step, ldc, rows, k, accumulate);
+            }
+
+            return;
+        }
+
+        System.Diagnostics.Debug.Assert(T.Streams == 2, "Words of BF16 hold two quarters.");
+        for (var quarter = 0; quarter < 2 * Pairs; quarter++, b += stream, c += QuarterPanels.Columns)
+        {
+            One<T>(a, b, c, ldc, rows, k, accumulate);
+        }
+    }
+
+    /// <summary>Up to six rows against a pair of quarters; the strip may hold more rows, <paramref name="aStride"/> in all.</summary>
+    public static void Pair<T>(float* a, nint aStride, byte* b, nint stream, float* c, nint ldc, int rows, int k, bool accumulate)
+        where T : struct, IQuarters
+    {
+        switch (rows)
+        {
+            case 1: Pair<MatMulKernels.R1, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
+            case 2: Pair<MatMulKernels.R2, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
+            case 3: Pair<MatMulKernels.R3, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
+            case 4: Pair<MatMulKernels.R4, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
+            case 5: Pair<MatMulKernels.R5, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
+            default: Pair<MatMulKernels.R6, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
+        }
+    }
+
+    private static void One<T>(float* a, byte* b, float* c, nint ldc, int rows, int k, bool accumulate)
+        where T : struct, IQuarters
+    {
+        switch (rows)
+        {
+            case 7: One<MatMulKernels.R7, T>(a, b, c, ldc, k, accumulate); return;
+            case 8: One<MatMulKernels.R8, T>(a, b, c, ldc, k, accumulate); return;
+            case 9: One<MatMulKernels.R9, T>(a, b, c, ldc, k, accumulate); return;
+            case 10: One<MatMulKernels.R10, T>(a, b, c, ldc, k, accumulate); return;
+            case 11: One<MatMulKernels.R11, T>(a, b, c, ldc, k, accumulate); return;
+            default: One<MatMulKernels.R12, T>(a, b, c, ldc, k, accumulate); return;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Wide<TRows, T>(float* a, byte* b, nint stream, float* c, nint ldc, int k, bool accumulate)
+        where TRows : struct, IRowCount
+        where T : struct, IQuarters
+    {
+        var next = T.Streams * stream;
+        Vector256<float> p0, p1, p2, p3, q0, q1, q2, q3, r0, r1, r2, r3;
+        p0 = p1 = p2 = p3 = q0 = q1 = q2 = q3 = r0 = r1 = r2 = r3 = Vector256<float>.Zero;
+        if (accumulate)
+        {
+            Load<T>(c, ref p0, ref p1);
+            Load<T>(c + T.Step, ref p2, ref p3);
+            if (TRows.Count > 1) { Load<T>(c + ldc, ref q0, ref q1); }
+            if (TRows.Count > 1) { Load<T>(c + ldc + T.Step, ref q2, ref q3); }
+            if (TRows.Count > 2) { Load<T>(c + 2 * ldc, ref r0, ref r1); }
+            if (TRows.Count > 2) { Load<T>(c + 2 * ldc + T.Step, ref r2, ref r3); }
+        }
+
+        for (; k > 0; k--)
+        {
+            Prefetch<T>(b, stream);
+            Prefetch<T>(b + next, stream);
+            var u = Vector256.Create(a[0]);
+            var v = TRows.Count > 1 ? Vector256.Create(a[1]) : u;
+            var w = TRows.Count > 2 ? Vector256.Create(a[2]) : u;
+            MatMulKernels.Step<TRows>(T.First(b), u, v, w, ref p0, ref q0, ref r0);
+            MatMulKernels.Step<TRows>(T.Second(b, stream), u, v, w, ref p1, ref q1, ref r1);
+            MatMulKernels.Step<TRows>(T.First(b + next), u, v, w, ref p2, ref q2, ref r2);
+            MatMulKernels.Step<TRows>(T.Second(b + next, stream), u, v, w, ref p3, ref q3, ref r3);
+            b += QuarterPanels.RowBytes;
+            a += TRows.Count;
+        }
+
+        Store<T>(c, p0, p1);
+        Store<T>(c + T.Step, p2, p3);
+        if (TRows.Count > 1) { Store<T>(c + ldc, q0, q1); }
+        if (TRows.Count > 1) { Store<T>(c + ldc + T.Step, q2, q3); }
+        if (TRows.Count > 2) { Store<T>(c + 2 * ldc, r0, r1); }
+        if (TRows.Count > 2) { Store<T>(c + 2 * ldc + T.Step, r2, r3); }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Pair<TRows, T>(float* a, nint aStride, byte* b, nint stream, float* c, nint ldc, int k, bool accumulate)
+        where TRows : struct, IRowCount
+        where T : struct, IQuarters
+    {
+        Vector256<float> p0, p1, p2, p3, p4, p5, q0, q1, q2, q3, q4, q5;
+        p0 = p1 = p2 = p3 = p4 = p5 = Vector256<float>.Zero;
+        q0 = q1 = q2 = q3 = q4 = q5 = Vector256<float>.Zero;
+        if (accumulate)
+        {
+            Load<T>(c, ref p0, ref q0);
+            if (TRows.Count > 1) { Load<T>(c + ldc, ref p1, ref q1); }
+            if (TRows.Count > 2) { Load<T>(c + 2 * ldc, ref p2, ref q2); }
+            if (TRows.Count > 3) { Load<T>(c + 3 * ldc, ref p3, ref q3); }
+            if (TRows.Count > 4) { Load<T>(c + 4 * ldc, ref p4, ref q4); }
+            if (TRows.Count > 5) { Load<T>(c + 5 * ldc, ref p5, ref q5); }
+        }
+
+        for (; k > 0; k--)
+        {
+            Prefetch<T>(b, stream);
+            var x = T.First(b);
+            var y = T.Second(b, stream);
+            b += QuarterPanels.RowBytes;
+            Step(a[0], x, y, ref p0, ref q0);
+            if (TRows.Count > 1) { Step(a[1], x, y, ref p1, ref q1); }
+            if (TRows.Count > 2) { Step(a[2], x, y, ref p2, ref q2); }
+            if (TRows.Count > 3) { Step(a[3], x, y, ref p3, ref q3); }
+            if (TRows.Count > 4) { Step(a[4], x, y, ref p4, ref q4); }
+            if (TRows.Count > 5) { Step(a[5], x, y, ref p5, ref q5); }
+            a += aStride;
+        }
+
+        Store<T>(c, p0, q0);
+        if (TRows.Count > 1) { Store<T>(c + ldc, p1, q1); }
+        if (TRows.Count > 2) { Store<T>(c + 2 * ldc, p2, q2); }
+        if (TRows.Count > 3) { Store<T>(c + 3 * ldc, p3, q3); }
+        if (TRows.Count > 4) { Store<T>(c + 4 * ldc, p4, q4); }
+        if (TRows.Count > 5) { Store<T>(c + 5 * ldc, p5, q5); }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void One<TRows, T>(float* a, byte* b, float* c, nint ldc, int k, bool accumulate)
+        where TRows : struct, IRowCount
+        where T : struct, IQuarters
+    {
+        Vector256<float> p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11;
+        p0 = p1 = p2 = p3 = p4 = p5 = p6 = p7 = p8 = p9 = p10 = p11 = Vector256<float>.Zero;
+        if (accumulate)
+        {
+            p0 = Vector256.Load(c);
+            p1 = Vector256.Load(c + ldc);
+            p2 = Vector256.Load(c + 2 * ldc);
+            p3 = Vector256.Load(c + 3 * ldc);
+            p4 = Vector256.Load(c + 4 * ldc);
+            p5 = Vector256.Load(c + 5 * ldc);
+            p6 = Vector256.Load(c + 6 * ldc);
+            if (TRows.Count > 7) { p7 = Vector256.Load(c + 7 * ldc); }
+            if (TRows.Count > 8) { p8 = Vector256.Load(c + 8 * ldc); }
+            if (TRows.Count > 9) { p9 = Vector256.Load(c + 9 * ldc); }
+            if (TRows.Count > 10) { p10 = Vector256.Load(c + 10 * ldc); }
+            if (TRows.Count > 11) { p11 = Vector256.Load(c + 11 * ldc); }
+        }
+
+        for (; k > 0; k--)
+        {
+            if (!T.IsNear && Sse.IsSupported) { Sse.Prefetch0(b + Ahead); }
+            var x = T.First(b);
+            b += QuarterPanels.RowBytes;
+            p0 = Vector256.FusedMultiplyAdd(Vector256.Create(a[0]), x, p0);
+            p1 = Vector256.FusedMultiplyAdd(Vector256.Create(a[1]), x, p1);
+            p2 = Vector256.FusedMultiplyAdd(Vector256.Create(a[2]), x, p2);
+            p3 = Vector256.FusedMultiplyAdd(Vector256.Create(a[3]), x, p3);
+            p4 = Vector256.FusedMultiplyAdd(Vector256.Create(a[4]), x, p4);
+            p5 = Vector256.FusedMultiplyAdd(Vector256.Create(a[5]), x, p5);
+            p6 = Vector256.FusedMultiplyAdd(Vector256.Create(a[6]), x, p6);
+            if (TRows.Count > 7) { p7 = Vector256.FusedMultiplyAdd(Vector256.Create(a[7]), x, p7); }
+            if (TRows.Count > 8) { p8 = Vector256.FusedMultiplyAdd(Vector256.Create(a[8]), x, p8); }
+            if (TRows.Count > 9) { p9 = Vector256.FusedMultiplyAdd(Vector256.Create(a[9]), x, p9); }
+            if (TRows.Count > 10) { p10 = Vector256.FusedMultiplyAdd(Vector256.Create(a[10]), x, p10); }
+            if (TRows.Count > 11) { p11 = Vector256.FusedMultiplyAdd(Vector256.Create(a[11]), x, p11); }
+            a += TRows.Count;
+        }
+
+        p0.Store(c);
+        p1.Store(c + ldc);
+        p2.Store(c + 2 * ldc);
+        p3.Store(c + 3 * ldc);
+        p4.Store(c + 4 * ldc);
+        p5.Store(c + 5 * ldc);
+        p6.Store(c + 6 * ldc);
+        if (TRows.Count > 7) { p7.Store(c + 7 * ldc); }
+        if (TRows.Count > 8) { p8.Store(c + 8 * ldc); }
+        if (TRows.Count > 9) { p9.Store(c + 9 * ldc); }
+        if (TRows.Count > 10) { p10.Store(c + 10 * ldc); }
+        if (TRows.Count > 11) { p11.Store(c + 11 * ldc); }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Prefetch<T>(byte* b, nint stream)
+        where T : struct, IQuarters
+    {
+        if (T.IsNear || !Sse.IsSupported)
+        {
+            return;
+        }
+
+        Sse.Prefetch0(b + Ahead);
+        if (T.Streams > 1)
+        {
+            Sse.Prefetch0(b + stream + Ahead);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Step(
+        float a, Vector256<float> x, Vector256<float> y, ref Vector256<float> p, ref Vector256<float> q)
+    {
+        var broadcast = Vector256.Create(a);
+        p = Vector256.FusedMultiplyAdd(broadcast, x, p);
+        q = Vector256.FusedMultiplyAdd(broadcast, y, q);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Load<T>(float* c, ref Vector256<float> p, ref Vector256<float> q)
+        where T : struct, IQuarters
+    {
+        p = Vector256.Load(c);
+        q = Vector256.Load(c + T.Gap);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store<T>(float* c, Vector256<float> p, Vector256<float> q)
+        where T : struct, IQuarters
+    {
+        p.Store(c);
+        q.Store(c + T.Gap);
+    }
+}

@@ -1,0 +1,140 @@
+// Panels for vectors narrower than 512 bits: the 32 columns of a panel lie in four quarters of eight, [N / 32][4][K][8], so that a
+// tile of many rows and few columns, which is what 16 registers can hold, reads one stream from front to back.
+//   BF16: [N / 32][2][K][8] words, word j of half h = bf16(column 8 h + j) << 16 | bf16(column 16 + 8 h + j)
+// Packing moves floats and changes none. Refuses: BF16 for weights that are no BF16 numbers, as Weights.cs says.
+
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Ptp.Core.Cpu;
+
+/// <summary>How a tile reads a pair of quarters.</summary>
+internal unsafe interface IQuarters
+{
+    /// <summary>True if an earlier tile has just read them: nothing is asked for ahead.</summary>
+    static virtual bool IsNear => false;
+
+    /// <summary>Streams that a pair of quarters is read from.</summary>
+    static abstract int Streams { get; }
+
+    /// <summary>Columns from the first quarter of a pair to its second.</summary>
+    static abstract int Gap { get; }
+
+    /// <summary>Columns from a pair to the next one.</summary>
+    static abstract int Step { get; }
+
+    /// <summary>The first quarter's eight columns.</summary>
+    static abstract Vector256<float> First(byte* at);
+
+    /// <summary>The second's, <paramref name="stream"/> bytes on if it has a stream of its own.</summary>
+    static abstract Vector256<float> Second(byte* at, nint stream);
+}
+
+/// <summary>Floats.</summary>
+internal readonly unsafe struct FullQuarters : IQuarters
+{
+    public static int Streams => 2;
+
+    public static int Gap => QuarterPanels.Columns;
+
+    public static int Step => 2 * QuarterPanels.Columns;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> First(byte* at) => Vector256.Load((float*)at);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Second(byte* at, nint stream) => Vector256.Load((float*)(at + stream));
+}
+
+/// <summary>Floats that an earlier tile has just read.</summary>
+internal readonly unsafe struct WarmQuarters : IQuarters
+{
+    public static bool IsNear => true;
+
+    public static int Streams => FullQuarters.Streams;
+
+    public static int Gap => FullQuarters.Gap;
+
+    public static int Step => FullQuarters.Step;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> First(byte* at) => FullQuarters.First(at);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Second(byte* at, nint stream) => FullQuarters.Second(at, stream);
+}
+
+/// <summary>BF16, two to a word.</summary>
+internal readonly unsafe struct HalfQuarters : IQuarters
+{
+    public static int Streams => 1;
+
+    public static int Gap => 2 * QuarterPanels.Columns;
+
+    public static int Step => QuarterPanels.Columns;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> First(byte* at) => (Vector256.Load((uint*)at) & Vector256.Create(HalfWeights.Upper)).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Second(byte* at, nint stream) => Vector256.ShiftLeft(Vector256.Load((uint*)at), 16).AsSingle();
+}
+
+internal static unsafe class QuarterPanels
+{
+    /// <summary>Columns of a quarter.</summary>
+    public const int Columns = 8;
+
+    /// <summary>Bytes of a quarter's row, of floats or of words.</summary>
+    public const int RowBytes = Columns * sizeof(float);
+
+    private const int Quarters = MatMulKernels.Panel / Columns;
+
+    /// <summary>Packs up to 32 rows of W [.., K], K inner, into one panel; columns that are not there are zeros.</summary>
+    public static void Fill(float* w, int inner, int columns, float* panel)
+    {
+        for (var quarter = 0; quarter < Quarters; quarter++, panel += (nint)inner * Columns)
+        {
+            var count = Math.Clamp(columns - quarter * Columns, 0, Columns);
+            new Span<float>(panel, count < Columns ? inner * Columns : 0).Clear();
+            MatMul.Transpose(w + (nint)quarter * Columns * inner, inner, count, inner, panel, Columns);
+        }
+    }
+
+    /// <summary>One row of M [K, ..] into row <paramref name="k"/> of a panel.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void FillRow(float* row, int columns, float* panel, int inner, int k)
+    {
+        var to = panel + (nint)k * Columns;
+        var stride = (nint)inner * Columns;
+        if (columns >= MatMulKernels.Panel)
+        {
+            Vector256.Load(row).Store(to);
+            Vector256.Load(row + 8).Store(to + stride);
+            Vector256.Load(row + 16).Store(to + 2 * stride);
+            Vector256.Load(row + 24).Store(to + 3 * stride);
+            return;
+        }
+
+        for (var quarter = 0; quarter < Quarters; quarter++, to += stride)
+        {
+            var count = Math.Clamp(columns - quarter * Columns, 0, Columns);
+            new Span<float>(row + quarter * Columns, count).CopyTo(new Span<float>(to, count));
+            new Span<float>(to + count, Columns - count).Clear();
+        }
+    }
+
+    /// <summary>A panel of floats to words of BF16.</summary>
+    public static void Compress(float* panel, int inner, byte* to)
+    {
+        var length = (nint)inner * Columns;
+        for (var half = (uint*)panel; half < panel + 2 * length; half += length)
+        {
+            for (var i = (nint)0; i < length; i += Columns, to += RowBytes)
+            {
+                var (x, y) = (Vector256.Load(half + i), Vector256.Load(half + 2 * length + i));
+                ((x & Vector256.Create(HalfWeights.Upper)) | Vector256.ShiftRightLogical(y, 16)).Store((uint*)to);
+            }
+        }
+    }
+}
