@@ -1,7 +1,7 @@
-// A weight in panels of 32 outputs, [ceil(N / 32)][K][32]: one sequential stream per panel. Weights that are BF16 numbers, as those
-// of most files are, get panels of BF16 for calls of few rows, which are bound by reading; the bits of products stay the same.
-// Weights asked for as int8 get panels of bytes and scales (ByteWeights.cs). Refuses: nothing. Forms are made when first needed;
-// the weight must not change in between without a new Fill.
+// A weight in panels of 32 outputs, [ceil(N / 32)][K][32] for 512-bit vectors, in quarters of eight for others (QuarterPanels.cs).
+// Weights that are BF16 numbers, as those of most files are, get panels of BF16 for calls of few rows, which are bound by reading; the
+// bits of products stay the same. Weights asked for as int8 get panels of bytes and scales (ByteWeights.cs).
+// Refuses: nothing. Forms are made when first needed; the weight must not change in between without a new Fill.
 
 using Ptp.Core.Tensors;
 

@@ -3,6 +3,7 @@
 // Refuses: an unpacked left side. Every element is the same chain over k as with any other tiles.
 
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace Ptp.Core.Cpu;
 
@@ -26,6 +27,7 @@ internal static unsafe partial class MatMul
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Quarters<T>(
         Job* job, in LeftSide left, int rowStart, int rows, int panel, int inner, int depth, bool accumulate, float* tile)
         where T : struct, IQuarters
@@ -80,6 +82,7 @@ internal static unsafe partial class MatMul
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void QuarterStrip<T>(float* a, byte* b, nint stream, float* c, nint ldc, int rows, int k, bool accumulate)
         where T : struct, IQuarters
     {
@@ -92,6 +95,7 @@ internal static unsafe partial class MatMul
         PortableTile.Strip(a, (float*)b, stream / sizeof(float), c, ldc, rows, k, accumulate);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void QuarterPair<T>(
         float* a, nint aStride, byte* b, nint stream, float* c, nint ldc, int rows, int k, bool accumulate)
         where T : struct, IQuarters

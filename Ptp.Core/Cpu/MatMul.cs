@@ -1,4 +1,4 @@
-// The matrix product C = A P over a packed right side: panels [ceil(N / 32)][K][32], zero-padded at the edge.
+// The matrix product C = A P over a packed right side: panels [ceil(N / 32)][K][32], or in quarters (QuarterPanels), zero-padded at the edge.
 // Panels hold floats or, without a change of bits, BF16 (Weights.cs). A task takes up to 96 rows over as much of K as keeps their
 // strips in the second cache, so that panels are read from front to back; tall products pack strips there, task by task.
 // Work is split over rows and columns only.

@@ -48,6 +48,44 @@ public sealed class ProductBlockTests : IDisposable
         }
     });
 
+    // 30 products of every width, 1 to 14 rows: every height of tile, over floats and over BF16, whole panels and a last one cut off.
+    [Fact]
+    public void Few_rows_are_one_chain_of_multiply_adds() => Cases.Run(30, random =>
+    {
+        var (rows, inner, columns) = (1 + random.Next(14), 1 + random.Next(400), 1 + random.Next(140));
+        var (a, b, start) = (Normal(random, rows * inner), Normal(random, inner * columns), Normal(random, rows * columns));
+        if (random.Next(2) == 0)
+        {
+            b = Array.ConvertAll(b, v => BitConverter.UInt32BitsToSingle(BitConverter.SingleToUInt32Bits(v) & HalfWeights.Upper));
+        }
+
+        var places = Enumerable.Range(0, rows * columns).ToArray();
+        var expected = Array.ConvertAll(places, p => Chain(a, b, p / columns, p % columns, inner, columns, start[p], 1));
+        foreach (var width in VectorWidths.Here)
+        {
+            MatMul.Width = width;
+            using var backend = new CpuBackend(1 + random.Next(3));
+            var y = Put(backend, start, rows, columns);
+            var packed = backend.Pack(Put(backend, Transpose(b, inner, columns), columns, inner), false, null);
+            backend.MatMul(Put(backend, a, rows, inner), packed, true, y);
+            Assert.Equal(expected, y.Span.ToArray());
+
+            // Panels of one width's form say nothing to another: they are packed anew.
+            foreach (var other in VectorWidths.Here)
+            {
+                MatMul.Width = other;
+                start.CopyTo(y.Span);
+                backend.MatMul(Put(backend, a, rows, inner), packed, true, y);
+                Assert.Equal(expected, y.Span.ToArray());
+            }
+        }
+
+        if (inner > 100)
+        {
+            Assert.NotEqual(expected, Array.ConvertAll(places, p => Chain(a, b, p / columns, p % columns, inner, columns, start[p], -1)));
+        }
+    });
+
     // A batch without rows adds nothing: the sum over none of them.
     [Fact]
     public void A_sum_over_nothing_leaves_the_gradient_alone()
