@@ -12,11 +12,12 @@ internal static unsafe class PortableTile
     private const int TileRows = 6;
     private const int Panel = MatMulKernels.Panel;
 
-    /// <summary>Rows against one panel; a is packed [k][aStride], c has row stride ldc.</summary>
+    /// <summary>Rows against the first columns of a panel; a is packed [k][aStride], c has row stride ldc.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Run(float* a, int aStride, float* b, float* c, nint ldc, int rows, int k, bool accumulate)
+    public static void Run(
+        float* a, int aStride, float* b, float* c, nint ldc, int rows, int k, bool accumulate, int columns = Panel)
     {
-        for (var column = 0; column < Panel; column += 2 * Vector<float>.Count)
+        for (var column = 0; column < columns; column += 2 * Vector<float>.Count)
         {
             for (var row = 0; row < rows; row += TileRows)
             {
