@@ -1,4 +1,4 @@
-// The matrix product over half panels of bytes: rows are first made bytes with scales of their own, then multiplied up to six at a time.
+// The matrix product over half panels of bytes: rows are first made bytes with scales of their own, then multiplied five or six at a time.
 // See ByteWeights for the storage and ByteKernels for the arithmetic; split over rows and half panels only.
 // Refuses: a transposed left side, which only training needs, in floats.
 
@@ -6,7 +6,7 @@ namespace Ptp.Core.Cpu;
 
 internal static unsafe partial class MatMul
 {
-    private const int ByteStrips = 16; // strips a task takes: 96 rows
+    private const int ByteStrips = 16; // strips a task takes: 80 or 96 rows
     private const int NearBytes = 1 << 18; // of weights that strips meet in turn: they stay in the second cache
 
     /// <summary>How C [rows, columns] (+)= A [rows, inner] P over panels of bytes is split into tasks.</summary>
