@@ -23,10 +23,12 @@ internal static unsafe class ByteWeights
     /// <summary>Bytes of a block's weights.</summary>
     public const int WeightBytes = Block * Columns;
 
+    /// <summary>What is added to a weight.</summary>
+    public const byte Zero = 128;
+
     private const int Panel = MatMulKernels.Panel;
     private const float Largest = 127f;
     private const float LeastNormal = 1.17549435e-38f;
-    private const byte Zero = 128;
 
     /// <summary>Blocks of a sum over <paramref name="inner"/>; the last one is filled up with zeros.</summary>
     public static int Blocks(int inner) => (inner + Block - 1) / Block;
@@ -77,7 +79,7 @@ internal static unsafe class ByteWeights
         }
     }
 
-    /// <summary>A row to signed bytes: x[k] ~ scale[k / 64] * q[k].</summary>
+    /// <summary>A row to signed bytes, stored as its way wants them: x[k] ~ scale[k / 64] * q[k].</summary>
     /// <param name="x">[inner].</param>
     /// <param name="inner">Numbers.</param>
     /// <param name="to">The rows of its tile.</param>
@@ -87,6 +89,7 @@ internal static unsafe class ByteWeights
     public static void Quantise(float* x, int inner, in ByteRows to, int row, int rows)
     {
         var rest = stackalloc float[Block];
+        var bytes = stackalloc sbyte[Block];
         for (var (k, at) = (0, row); k < inner; k += Block, at += rows)
         {
             var from = x + k;
@@ -97,8 +100,33 @@ internal static unsafe class ByteWeights
                 from = rest;
             }
 
-            to.Scales[at] = QuantiseBlock(from, to.Numbers + (nint)at * Block, out to.Starts[at]);
+            var numbers = to.Numbers + (nint)at * (Block * to.Way.NumberBytes());
+            switch (to.Way)
+            {
+                case ByteWay.Words256:
+                    to.Scales[at] = QuantiseBlock(from, bytes, out to.Starts[at]);
+                    Split(bytes, (short*)numbers);
+                    break;
+                case ByteWay.Portable:
+                    to.Scales[at] = QuantiseBlock(from, bytes, out to.Starts[at]);
+                    PortableBytes.Place(bytes, (float*)to.Numbers + (nint)(at - row) * Block + row, rows);
+                    break;
+                default:
+                    to.Scales[at] = QuantiseBlock(from, numbers, out to.Starts[at]);
+                    break;
+            }
         }
+    }
+
+    /// <summary>Bytes of even k as words, then those of odd k: what a mask and a shift make of weights.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Split(sbyte* bytes, short* to)
+    {
+        var (x, y) = (Vector256.Load((short*)bytes), Vector256.Load((short*)bytes + 16));
+        Vector256.ShiftRightArithmetic(Vector256.ShiftLeft(x, 8), 8).Store(to);
+        Vector256.ShiftRightArithmetic(Vector256.ShiftLeft(y, 8), 8).Store(to + 16);
+        Vector256.ShiftRightArithmetic(x, 8).Store(to + 32);
+        Vector256.ShiftRightArithmetic(y, 8).Store(to + 48);
     }
 
     /// <summary>64 numbers to bytes, their scale, and -128 times the sum of the bytes.</summary>
@@ -106,11 +134,7 @@ internal static unsafe class ByteWeights
     private static float QuantiseBlock(float* x, sbyte* q, out int start)
     {
         // As whole numbers, magnitudes have the order of the floats, with infinity and then NaN above them.
-        var magnitude = Vector512.Create(int.MaxValue);
-        var most = Vector512.Max(
-            Vector512.Max(Vector512.Load((int*)x) & magnitude, Vector512.Load((int*)x + 16) & magnitude),
-            Vector512.Max(Vector512.Load((int*)x + 32) & magnitude, Vector512.Load((int*)x + 48) & magnitude));
-        var eight = Vector256.Max(most.GetLower(), most.GetUpper());
+        var eight = Vector512.IsHardwareAccelerated ? Largest512((int*)x) : Largest256((int*)x);
         var four = Vector128.Max(eight.GetLower(), eight.GetUpper());
         four = Vector128.Max(four, Vector128.Shuffle(four, Vector128.Create(2, 3, 0, 1)));
         four = Vector128.Max(four, Vector128.Shuffle(four, Vector128.Create(1, 0, 3, 2)));
@@ -125,18 +149,56 @@ internal static unsafe class ByteWeights
         }
 
         // Two roundings up cannot carry the largest beyond 127, so nothing is clamped.
-        var inverse = Vector512.Create(Largest / largest);
-        var w0 = Whole(x, inverse);
-        var w1 = Whole(x + 16, inverse);
-        var w2 = Whole(x + 32, inverse);
-        var w3 = Whole(x + 48, inverse);
-        start = -Zero * Vector512.Sum(w0 + w1 + (w2 + w3));
-        Vector512.Narrow(Vector512.Narrow(w0, w1), Vector512.Narrow(w2, w3)).Store(q);
+        var inverse = Largest / largest;
+        start = -Zero * (Vector512.IsHardwareAccelerated
+            ? Whole512(x, Vector512.Create(inverse), q)
+            : Whole256(x, Vector256.Create(inverse), q) + Whole256(x + 32, Vector256.Create(inverse), q + 32));
         return scale;
     }
 
-    /// <summary>16 numbers to the nearest whole ones, to the even one halfway.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<int> Whole(float* x, Vector512<float> inverse) =>
-        Vector512.ConvertToInt32Native(Vector512.Round(Vector512.Load(x) * inverse));
+    private static Vector256<int> Largest512(int* x)
+    {
+        var magnitude = Vector512.Create(int.MaxValue);
+        var most = Vector512.Max(
+            Vector512.Max(Vector512.Load(x) & magnitude, Vector512.Load(x + 16) & magnitude),
+            Vector512.Max(Vector512.Load(x + 32) & magnitude, Vector512.Load(x + 48) & magnitude));
+        return Vector256.Max(most.GetLower(), most.GetUpper());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> Largest256(int* x)
+    {
+        var most = Vector256<int>.Zero;
+        for (var k = 0; k < Block; k += 8)
+        {
+            most = Vector256.Max(most, Vector256.Load(x + k) & Vector256.Create(int.MaxValue));
+        }
+
+        return most;
+    }
+
+    /// <summary>64 numbers to the nearest whole ones, to the even one halfway; returns their sum.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int Whole512(float* x, Vector512<float> inverse, sbyte* q)
+    {
+        var w0 = Vector512.ConvertToInt32Native(Vector512.Round(Vector512.Load(x) * inverse));
+        var w1 = Vector512.ConvertToInt32Native(Vector512.Round(Vector512.Load(x + 16) * inverse));
+        var w2 = Vector512.ConvertToInt32Native(Vector512.Round(Vector512.Load(x + 32) * inverse));
+        var w3 = Vector512.ConvertToInt32Native(Vector512.Round(Vector512.Load(x + 48) * inverse));
+        Vector512.Narrow(Vector512.Narrow(w0, w1), Vector512.Narrow(w2, w3)).Store(q);
+        return Vector512.Sum(w0 + w1 + (w2 + w3));
+    }
+
+    /// <summary>The same for 32 numbers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int Whole256(float* x, Vector256<float> inverse, sbyte* q)
+    {
+        var w0 = Vector256.ConvertToInt32Native(Vector256.Round(Vector256.Load(x) * inverse));
+        var w1 = Vector256.ConvertToInt32Native(Vector256.Round(Vector256.Load(x + 8) * inverse));
+        var w2 = Vector256.ConvertToInt32Native(Vector256.Round(Vector256.Load(x + 16) * inverse));
+        var w3 = Vector256.ConvertToInt32Native(Vector256.Round(Vector256.Load(x + 24) * inverse));
+        Vector256.Narrow(Vector256.Narrow(w0, w1), Vector256.Narrow(w2, w3)).Store(q);
+        return Vector256.Sum(w0 + w1 + (w2 + w3));
+    }
 }

@@ -1,4 +1,4 @@
-// The matrix product over half panels of bytes: rows are first made bytes with scales of their own, then multiplied up to six at a time.
+// The matrix product over half panels of bytes: rows are first made bytes with scales of their own, then multiplied five or six at a time.
 // See ByteWeights for the storage and ByteKernels for the arithmetic; split over rows and half panels only.
 // Refuses: a transposed left side, which only training needs, in floats.
 
@@ -6,7 +6,7 @@ namespace Ptp.Core.Cpu;
 
 internal static unsafe partial class MatMul
 {
-    private const int ByteStrips = 16; // strips a task takes: 96 rows
+    private const int ByteStrips = 16; // strips a task takes: 80 or 96 rows
     private const int NearBytes = 1 << 18; // of weights that strips meet in turn: they stay in the second cache
 
     /// <summary>How C [rows, columns] (+)= A [rows, inner] P over panels of bytes is split into tasks.</summary>
@@ -18,7 +18,8 @@ internal static unsafe partial class MatMul
             return default;
         }
 
-        var strips = (rows + ByteKernels.MaxRows - 1) / ByteKernels.MaxRows;
+        var way = ByteWays.Best;
+        var strips = (rows + way.Rows() - 1) / way.Rows();
         var rowTasks = (strips + ByteStrips - 1) / ByteStrips;
         var panelCount = (columns + ByteWeights.Columns - 1) / ByteWeights.Columns;
         var columnTasks = Math.Clamp((4 * threads + rowTasks - 1) / rowTasks, 1, panelCount);
@@ -32,6 +33,7 @@ internal static unsafe partial class MatMul
             Inner = inner,
             Columns = columns,
             Accumulate = accumulate,
+            Left = new ByteRows { Way = way },
             Strips = strips,
             RowTasks = rowTasks,
             PanelsPerTask = panelsPerTask,
@@ -42,14 +44,15 @@ internal static unsafe partial class MatMul
     /// <summary>The left side as bytes, once for all products that read it.</summary>
     private static void QuantiseLeft(ByteJob* jobs, int count, CpuPool pool)
     {
-        var (rows, blocks) = (jobs->Rows, ByteWeights.Blocks(jobs->Inner));
-        var words = rows * blocks * (ByteWeights.Block / sizeof(float));
+        var (rows, blocks, way) = (jobs->Rows, ByteWeights.Blocks(jobs->Inner), jobs->Left.Way);
+        var words = rows * blocks * (ByteWeights.Block * way.NumberBytes() / sizeof(float));
         var buffer = Scratch.Fourth(words + 2 * rows * blocks);
         jobs->Left = new ByteRows
         {
             Numbers = (sbyte*)buffer,
             Scales = buffer + words,
             Starts = (int*)buffer + words + rows * blocks,
+            Way = way,
         };
         if (jobs->Strips <= 2)
         {
@@ -145,9 +148,10 @@ internal static unsafe partial class MatMul
             var at = (nint)row * ByteWeights.Blocks(Inner);
             return new ByteRows
             {
-                Numbers = Left.Numbers + at * ByteWeights.Block,
+                Numbers = Left.Numbers + at * (ByteWeights.Block * Left.Way.NumberBytes()),
                 Scales = Left.Scales + at,
                 Starts = Left.Starts + at,
+                Way = Left.Way,
             };
         }
     }

@@ -12,11 +12,12 @@ internal static unsafe class PortableTile
     private const int TileRows = 6;
     private const int Panel = MatMulKernels.Panel;
 
-    /// <summary>Rows against a panel [k][32]; a is packed [k][aStride], c has row stride ldc.</summary>
-    public static void Run(float* a, int aStride, float* b, float* c, nint ldc, int rows, int k, bool accumulate)
+    /// <summary>Rows against the first columns of a panel [k][32]; a is packed [k][aStride], c has row stride ldc.</summary>
+    public static void Run(
+        float* a, int aStride, float* b, float* c, nint ldc, int rows, int k, bool accumulate, int columns = Panel)
     {
         var second = (nint)Vector<float>.Count;
-        for (nint column = 0; column < Panel; column += 2 * second)
+        for (nint column = 0; column < columns; column += 2 * second)
         {
             Rows(a, aStride, b + column, Panel, second, c + column, second, ldc, rows, k, accumulate);
         }

@@ -17,9 +17,9 @@ public sealed class StoredWeightTests : IDisposable
 {
     private const int Block = 64;
     private readonly VectorWidth _before = MatMul.Width;
-    private readonly bool _dots = ByteKernels.Dots;
+    private readonly bool _dots = ByteWays.Dots;
 
-    public void Dispose() => (MatMul.Width, ByteKernels.Dots) = (_before, _dots);
+    public void Dispose() => (MatMul.Width, ByteWays.Dots) = (_before, _dots);
 
     // 40 products of up to 20 rows: panels of BF16 give the bits of panels of floats.
     [Fact]
@@ -63,7 +63,7 @@ public sealed class StoredWeightTests : IDisposable
         var expected = Oracle(x, w, rows, inputs, outputs, start);
         foreach (var (width, dots) in Ways())
         {
-            (MatMul.Width, ByteKernels.Dots) = (width, dots);
+            (MatMul.Width, ByteWays.Dots) = (width, dots);
             using var backend = new CpuBackend(1 + random.Next(3));
             var packed = backend.Pack(Put(backend, w, outputs, inputs), false, null, WeightFormat.Int8);
             Assert.Equal(expected, Multiply(backend, x, rows, inputs, packed, start));
@@ -102,7 +102,7 @@ public sealed class StoredWeightTests : IDisposable
         Assert.Equal(largest > 1e-30f, expected.Any(v => v != 0));
         foreach (var (width, dots) in Ways())
         {
-            (MatMul.Width, ByteKernels.Dots) = (width, dots);
+            (MatMul.Width, ByteWays.Dots) = (width, dots);
             var packed = backend.Pack(Put(backend, w, 40, 70), false, null, WeightFormat.Int8);
             Assert.Equal(expected, Multiply(backend, x, 1, 70, packed, null));
         }
@@ -115,7 +115,7 @@ public sealed class StoredWeightTests : IDisposable
         using var backend = new CpuBackend(1);
         foreach (var (width, dots) in Ways())
         {
-            (MatMul.Width, ByteKernels.Dots) = (width, dots);
+            (MatMul.Width, ByteWays.Dots) = (width, dots);
             for (var sign = -1; sign <= 1; sign += 2)
             {
                 var packed = backend.Pack(Put(backend, Enumerable.Repeat(sign * 127f, 40 * 64).ToArray(), 40, 64), false, null, WeightFormat.Int8);
@@ -150,7 +150,7 @@ public sealed class StoredWeightTests : IDisposable
         using var backend = new CpuBackend(1);
         foreach (var (width, dots) in Ways())
         {
-            (MatMul.Width, ByteKernels.Dots) = (width, dots);
+            (MatMul.Width, ByteWays.Dots) = (width, dots);
             var w = Enumerable.Repeat(1f, 40 * 70).ToArray();
             var packed = backend.Pack(Put(backend, w, 40, 70), false, null, WeightFormat.Int8);
             var x = new float[2 * 70];
