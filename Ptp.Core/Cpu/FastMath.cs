@@ -73,11 +73,7 @@ public static partial class FastMath
             return Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512.Create(ExpLowest)), Vector512<float>.Zero, scaled);
         }
 
-        var p = Parts(x, out var n, out _) + Vector512<float>.One;
-        var result = (p.AsInt32() + Vector512.ShiftLeft(n, 23)).AsSingle();
-        result = Vector512.ConditionalSelect(
-            Vector512.LessThanOrEqual(x, Vector512.Create(ExpHighest)), result, x * float.PositiveInfinity);
-        return Vector512.AndNot(result, Vector512.LessThan(x, Vector512.Create(ExpLowest)));
+        return Vector512.Create(Exp(x.GetLower()), Exp(x.GetUpper()));
     }
 
     /// <summary>exp(x) = (1 + s) 2^n, s = r + r^2 q(r).</summary>
