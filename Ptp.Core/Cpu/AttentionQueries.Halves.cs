@@ -1,10 +1,11 @@
-// Two queries with four keys on 256 bits: sixteen partial sums of a dot are two vectors, so four dots fill the accumulators of a step.
-//   scores[j][t] = q_j k_t, folded as VectorOps folds a single dot; the bits are its bits
-// Not here: panels and weighted sums, which are one text for both widths. Refuses: machines without AVX2 and fused multiply-adds.
+// The kernels of AttentionQueries.cs on 256 bits and sixteen registers: two queries with four keys, two with half a panel, four with a row of values.
+//   scores[j][t] = q_j k_t, sixteen partial sums (two vectors) folded as VectorOps folds a single dot; y_j += w_j[t] v_t, t ascending
+// The bits are those of 512 bits. Refuses: machines without AVX2 and fused multiply-adds.
 
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using FourHalves = Ptp.Core.Cpu.FourVectors<System.Runtime.Intrinsics.Vector256<float>, Ptp.Core.Cpu.Lanes256>;
 
 namespace Ptp.Core.Cpu;
 
@@ -69,4 +70,127 @@ internal static unsafe partial class AttentionKernels
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<float> Quarters(Vector256<float> a, Vector256<float> b) =>
         Avx.Permute2x128(a, b, 0x20) + Avx.Permute2x128(a, b, 0x31);
+
+    /// <summary>Two queries with sixteen keys of a panel of 32.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void DotHalf(float* q0, float* q1, float* panel, int size, float* scores0, float* scores1)
+    {
+        // Four sums at a time leave room for two more groups of the fold; the multiply-adds of the next group hide the latency of this one's.
+        var sum = FoldedHalf(q0, q1, panel, size, 0);
+        sum += FoldedHalf(q0, q1, panel, size, 1);
+        var other = FoldedHalf(q0, q1, panel, size, 2);
+        sum += other + FoldedHalf(q0, q1, panel, size, 3);
+        sum.A.Store(scores0);
+        sum.B.Store(scores0 + 8);
+        sum.C.Store(scores1);
+        sum.D.Store(scores1 + 8);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static FourHalves FoldedHalf(float* q0, float* q1, float* panel, int size, int lane)
+    {
+        var sum = PartialHalf(q0, q1, panel, size, lane);
+        sum += PartialHalf(q0, q1, panel, size, lane + 8);
+        var other = PartialHalf(q0, q1, panel, size, lane + 4);
+        return sum + (other + PartialHalf(q0, q1, panel, size, lane + 12));
+    }
+
+    /// <summary>Every sixteenth product from <paramref name="lane"/> on: query 0 with 2 x 8 keys, then query 1; four steps at once where they fit.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static FourHalves PartialHalf(float* q0, float* q1, float* panel, int size, int lane)
+    {
+        const int step = 16 * 32;
+        Vector256<float> a, b, c, d;
+        a = b = c = d = Vector256<float>.Zero;
+        var keys = panel + lane * 32;
+        nint i = lane;
+        for (; i + 48 < size; i += 64, keys += 4 * step)
+        {
+            var (x, y) = (Vector256.Load(keys), Vector256.Load(keys + 8));
+            var (w, u) = (Vector256.Create(q0[i]), Vector256.Create(q1[i]));
+            a = Vector256.FusedMultiplyAdd(w, x, a);
+            b = Vector256.FusedMultiplyAdd(w, y, b);
+            c = Vector256.FusedMultiplyAdd(u, x, c);
+            d = Vector256.FusedMultiplyAdd(u, y, d);
+            (x, y) = (Vector256.Load(keys + step), Vector256.Load(keys + step + 8));
+            (w, u) = (Vector256.Create(q0[i + 16]), Vector256.Create(q1[i + 16]));
+            a = Vector256.FusedMultiplyAdd(w, x, a);
+            b = Vector256.FusedMultiplyAdd(w, y, b);
+            c = Vector256.FusedMultiplyAdd(u, x, c);
+            d = Vector256.FusedMultiplyAdd(u, y, d);
+            (x, y) = (Vector256.Load(keys + 2 * step), Vector256.Load(keys + 2 * step + 8));
+            (w, u) = (Vector256.Create(q0[i + 32]), Vector256.Create(q1[i + 32]));
+            a = Vector256.FusedMultiplyAdd(w, x, a);
+            b = Vector256.FusedMultiplyAdd(w, y, b);
+            c = Vector256.FusedMultiplyAdd(u, x, c);
+            d = Vector256.FusedMultiplyAdd(u, y, d);
+            (x, y) = (Vector256.Load(keys + 3 * step), Vector256.Load(keys + 3 * step + 8));
+            (w, u) = (Vector256.Create(q0[i + 48]), Vector256.Create(q1[i + 48]));
+            a = Vector256.FusedMultiplyAdd(w, x, a);
+            b = Vector256.FusedMultiplyAdd(w, y, b);
+            c = Vector256.FusedMultiplyAdd(u, x, c);
+            d = Vector256.FusedMultiplyAdd(u, y, d);
+        }
+
+        for (; i < size; i += 16, keys += step)
+        {
+            var (x, y) = (Vector256.Load(keys), Vector256.Load(keys + 8));
+            var (w, u) = (Vector256.Create(q0[i]), Vector256.Create(q1[i]));
+            a = Vector256.FusedMultiplyAdd(w, x, a);
+            b = Vector256.FusedMultiplyAdd(w, y, b);
+            c = Vector256.FusedMultiplyAdd(u, x, c);
+            d = Vector256.FusedMultiplyAdd(u, y, d);
+        }
+
+        return new FourHalves(a, b, c, d);
+    }
+
+    /// <summary>y += w_t v_t for queries j to j + 3, sixteen columns at a time; a repeated query writes the same numbers to the same place.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void AddWeightedHalves(AttentionQueries* queries, int j, float* values, nint stride, int count, int place)
+    {
+        var last = queries->Count - 1;
+        var (j1, j2, j3) = (Math.Min(j + 1, last), Math.Min(j + 2, last), Math.Min(j + 3, last));
+        var y0 = queries->OutputOf(j);
+        var y1 = queries->OutputOf(j1);
+        var y2 = queries->OutputOf(j2);
+        var y3 = queries->OutputOf(j3);
+        for (nint i = 0; i < queries->Size; i += 16)
+        {
+            var w0 = queries->ScoresOf(j) + place;
+            var w1 = queries->ScoresOf(j1) + place;
+            var w2 = queries->ScoresOf(j2) + place;
+            var w3 = queries->ScoresOf(j3) + place;
+            var (a0, a1) = (Vector256.Load(y0 + i), Vector256.Load(y0 + i + 8));
+            var (b0, b1) = (Vector256.Load(y1 + i), Vector256.Load(y1 + i + 8));
+            var (c0, c1) = (Vector256.Load(y2 + i), Vector256.Load(y2 + i + 8));
+            var (d0, d1) = (Vector256.Load(y3 + i), Vector256.Load(y3 + i + 8));
+            var v = values + i;
+            for (nint t = 0; t < count; t++, v += stride)
+            {
+                var (v0, v1) = (Vector256.Load(v), Vector256.Load(v + 8));
+                var w = Vector256.Create(w0[t]);
+                a0 = Vector256.FusedMultiplyAdd(w, v0, a0);
+                a1 = Vector256.FusedMultiplyAdd(w, v1, a1);
+                w = Vector256.Create(w1[t]);
+                b0 = Vector256.FusedMultiplyAdd(w, v0, b0);
+                b1 = Vector256.FusedMultiplyAdd(w, v1, b1);
+                w = Vector256.Create(w2[t]);
+                c0 = Vector256.FusedMultiplyAdd(w, v0, c0);
+                c1 = Vector256.FusedMultiplyAdd(w, v1, c1);
+                w = Vector256.Create(w3[t]);
+                d0 = Vector256.FusedMultiplyAdd(w, v0, d0);
+                d1 = Vector256.FusedMultiplyAdd(w, v1, d1);
+            }
+
+            a0.Store(y0 + i);
+            a1.Store(y0 + i + 8);
+            b0.Store(y1 + i);
+            b1.Store(y1 + i + 8);
+            c0.Store(y2 + i);
+            c1.Store(y2 + i + 8);
+            d0.Store(y3 + i);
+            d1.Store(y3 + i + 8);
+        }
+    }
 }

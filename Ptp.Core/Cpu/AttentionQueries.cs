@@ -1,10 +1,11 @@
 // The queries of a block and kernels that take four of them at a time: with four keys, or with a row of values.
 //   scores[j][t] = q_j k_t as sixteen partial sums and their fold; y_j += w_j[t] v_t, t ascending. Bits are those of VectorOps, query by query.
-// Refuses: machines without AVX2 and fused multiply-adds; there queries go one by one. What only 256 bits need is in AttentionQueries.Halves.cs.
+// Here for 512 bits, in AttentionQueries.Halves.cs for 256. Refuses: machines without AVX2 and fused multiply-adds; there queries go one by one.
 
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using FourVectors = Ptp.Core.Cpu.FourVectors<System.Runtime.Intrinsics.Vector512<float>, Ptp.Core.Cpu.Lanes512>;
 
 namespace Ptp.Core.Cpu;
 
@@ -45,17 +46,15 @@ internal static unsafe partial class AttentionKernels
     {
         for (var t = 0; t < count; t += 4)
         {
-            var rest = Math.Min(4, count - t);
             if (Lanes512.AreHere)
             {
-                Dot4x4(queries, j, keys + t * stride, stride, rest, place + t);
+                Dot4x4(queries, j, keys + t * stride, stride, Math.Min(4, count - t), place + t);
                 continue;
             }
 
-            Dot2x4(queries, j, keys + t * stride, stride, rest, place + t);
-            if (j + 2 < queries->Count)
+            for (var i = j; i < Math.Min(j + 4, queries->Count); i += 2)
             {
-                Dot2x4(queries, j + 2, keys + t * stride, stride, rest, place + t);
+                Dot2x4(queries, i, keys + t * stride, stride, Math.Min(4, count - t), place + t);
             }
         }
     }
@@ -145,93 +144,84 @@ internal static unsafe partial class AttentionKernels
     {
         if (Lanes512.AreHere)
         {
-            DotPanel<Vector512<float>, Lanes512>(q0, q1, panel, size, scores0, scores1);
+            DotWhole(q0, q1, panel, size, scores0, scores1);
+            return;
         }
-        else
-        {
-            DotPanel<Vector256<float>, Lanes256>(q0, q1, panel, size, scores0, scores1);
-            DotPanel<Vector256<float>, Lanes256>(q0, q1, panel + 16, size, scores0 + 16, scores1 + 16);
-        }
+
+        DotHalf(q0, q1, panel, size, scores0, scores1);
+        DotHalf(q0, q1, panel + 16, size, scores0 + 16, scores1 + 16);
     }
 
-    /// <summary>Two queries with the first two vectors of keys of a panel.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void DotPanel<TVector, TLanes>(float* q0, float* q1, float* panel, int size, float* scores0, float* scores1)
-        where TVector : struct
-        where TLanes : struct, ILanes<TVector>
+    private static void DotWhole(float* q0, float* q1, float* panel, int size, float* scores0, float* scores1)
     {
         // The fold of a single dot: lanes 8 apart, then 4, then neighbours, then the two that are left.
-        var sum = Folded<TVector, TLanes>(q0, q1, panel, size, 0);
-        sum += Folded<TVector, TLanes>(q0, q1, panel, size, 1);
-        var other = Folded<TVector, TLanes>(q0, q1, panel, size, 2);
-        sum += other + Folded<TVector, TLanes>(q0, q1, panel, size, 3);
-        TLanes.Store(sum.A, scores0);
-        TLanes.Store(sum.B, scores0 + TLanes.Count);
-        TLanes.Store(sum.C, scores1);
-        TLanes.Store(sum.D, scores1 + TLanes.Count);
+        var sum = Folded(q0, q1, panel, size, 0);
+        sum += Folded(q0, q1, panel, size, 1);
+        var other = Folded(q0, q1, panel, size, 2);
+        sum += other + Folded(q0, q1, panel, size, 3);
+        sum.A.Store(scores0);
+        sum.B.Store(scores0 + 16);
+        sum.C.Store(scores1);
+        sum.D.Store(scores1 + 16);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static FourVectors<TVector, TLanes> Folded<TVector, TLanes>(float* q0, float* q1, float* panel, int size, int lane)
-        where TVector : struct
-        where TLanes : struct, ILanes<TVector>
+    private static FourVectors Folded(float* q0, float* q1, float* panel, int size, int lane)
     {
-        var sum = Partial<TVector, TLanes>(q0, q1, panel, size, lane);
-        sum += Partial<TVector, TLanes>(q0, q1, panel, size, lane + 8);
-        var other = Partial<TVector, TLanes>(q0, q1, panel, size, lane + 4);
-        return sum + (other + Partial<TVector, TLanes>(q0, q1, panel, size, lane + 12));
+        var sum = Partial(q0, q1, panel, size, lane);
+        sum += Partial(q0, q1, panel, size, lane + 8);
+        var other = Partial(q0, q1, panel, size, lane + 4);
+        return sum + (other + Partial(q0, q1, panel, size, lane + 12));
     }
 
-    /// <summary>Every sixteenth product from <paramref name="lane"/> on: query 0 with two vectors of keys, then query 1.</summary>
+    /// <summary>Every sixteenth product from <paramref name="lane"/> on: query 0 with 2 x 16 keys, then query 1.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static FourVectors<TVector, TLanes> Partial<TVector, TLanes>(float* q0, float* q1, float* panel, int size, int lane)
-        where TVector : struct
-        where TLanes : struct, ILanes<TVector>
+    private static FourVectors Partial(float* q0, float* q1, float* panel, int size, int lane)
     {
-        TVector a, b, c, d;
-        a = b = c = d = TLanes.Create(0f);
+        Vector512<float> a, b, c, d;
+        a = b = c = d = Vector512<float>.Zero;
         var keys = panel + lane * 32;
         for (nint i = lane; i < size; i += 16, keys += 16 * 32)
         {
-            var (x0, x1) = (TLanes.Load(keys), TLanes.Load(keys + TLanes.Count));
-            var (w0, w1) = (TLanes.Create(q0[i]), TLanes.Create(q1[i]));
-            a = TLanes.MultiplyAdd(w0, x0, a);
-            b = TLanes.MultiplyAdd(w0, x1, b);
-            c = TLanes.MultiplyAdd(w1, x0, c);
-            d = TLanes.MultiplyAdd(w1, x1, d);
+            var (x0, x1) = (Vector512.Load(keys), Vector512.Load(keys + 16));
+            var (w0, w1) = (Vector512.Create(q0[i]), Vector512.Create(q1[i]));
+            a = Vector512.FusedMultiplyAdd(w0, x0, a);
+            b = Vector512.FusedMultiplyAdd(w0, x1, b);
+            c = Vector512.FusedMultiplyAdd(w1, x0, c);
+            d = Vector512.FusedMultiplyAdd(w1, x1, d);
         }
 
-        return new FourVectors<TVector, TLanes>(a, b, c, d);
+        return new FourVectors(a, b, c, d);
     }
 
     /// <summary>y += w_t v_t for queries j to j + 3, t from <paramref name="place"/> on, or as many queries as there are.</summary>
     public static void AddWeighted(AttentionQueries* queries, int j, float* values, nint stride, int count, int place)
     {
-        var i = 0;
-        for (; !Lanes512.AreHere && i < queries->Size; i += 16)
+        if (!Lanes512.AreHere)
         {
-            AddWeighted<Vector256<float>, Lanes256, MatMulKernels.R2>(queries, j, values + i, stride, count, place, i);
+            AddWeightedHalves(queries, j, values, stride, count, place);
+            return;
         }
 
+        var i = 0;
         for (; i + 64 <= queries->Size; i += 64)
         {
-            AddWeighted<Vector512<float>, Lanes512, MatMulKernels.R4>(queries, j, values + i, stride, count, place, i);
+            AddWeighted<MatMulKernels.R4>(queries, j, values + i, stride, count, place, i);
         }
 
         switch (queries->Size - i)
         {
-            case 16: AddWeighted<Vector512<float>, Lanes512, MatMulKernels.R1>(queries, j, values + i, stride, count, place, i); break;
-            case 32: AddWeighted<Vector512<float>, Lanes512, MatMulKernels.R2>(queries, j, values + i, stride, count, place, i); break;
-            case 48: AddWeighted<Vector512<float>, Lanes512, MatMulKernels.R3>(queries, j, values + i, stride, count, place, i); break;
+            case 16: AddWeighted<MatMulKernels.R1>(queries, j, values + i, stride, count, place, i); break;
+            case 32: AddWeighted<MatMulKernels.R2>(queries, j, values + i, stride, count, place, i); break;
+            case 48: AddWeighted<MatMulKernels.R3>(queries, j, values + i, stride, count, place, i); break;
         }
     }
 
     /// <summary>The same for one to four vectors of columns.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void AddWeighted<TVector, TLanes, TVectors>(
+    private static void AddWeighted<TVectors>(
         AttentionQueries* queries, int j, float* values, nint stride, int count, int place, int column)
-        where TVector : struct
-        where TLanes : struct, ILanes<TVector>
         where TVectors : struct, IRowCount
     {
         var last = queries->Count - 1;
@@ -243,67 +233,61 @@ internal static unsafe partial class AttentionKernels
         var y1 = queries->OutputOf(Math.Min(j + 1, last)) + column;
         var y2 = queries->OutputOf(Math.Min(j + 2, last)) + column;
         var y3 = queries->OutputOf(Math.Min(j + 3, last)) + column;
-        TVector a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3;
+        Vector512<float> a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3;
         a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = default;
-        Load<TVector, TLanes, TVectors>(y0, ref a0, ref a1, ref a2, ref a3);
-        Load<TVector, TLanes, TVectors>(y1, ref b0, ref b1, ref b2, ref b3);
-        Load<TVector, TLanes, TVectors>(y2, ref c0, ref c1, ref c2, ref c3);
-        Load<TVector, TLanes, TVectors>(y3, ref d0, ref d1, ref d2, ref d3);
+        Load<TVectors>(y0, ref a0, ref a1, ref a2, ref a3);
+        Load<TVectors>(y1, ref b0, ref b1, ref b2, ref b3);
+        Load<TVectors>(y2, ref c0, ref c1, ref c2, ref c3);
+        Load<TVectors>(y3, ref d0, ref d1, ref d2, ref d3);
         for (var t = 0; t < count; t++, values += stride)
         {
-            TVector v0, v1, v2, v3;
+            Vector512<float> v0, v1, v2, v3;
             v0 = v1 = v2 = v3 = default;
-            Load<TVector, TLanes, TVectors>(values, ref v0, ref v1, ref v2, ref v3);
-            Step<TVector, TLanes, TVectors>(w0[t], v0, v1, v2, v3, ref a0, ref a1, ref a2, ref a3);
-            Step<TVector, TLanes, TVectors>(w1[t], v0, v1, v2, v3, ref b0, ref b1, ref b2, ref b3);
-            Step<TVector, TLanes, TVectors>(w2[t], v0, v1, v2, v3, ref c0, ref c1, ref c2, ref c3);
-            Step<TVector, TLanes, TVectors>(w3[t], v0, v1, v2, v3, ref d0, ref d1, ref d2, ref d3);
+            Load<TVectors>(values, ref v0, ref v1, ref v2, ref v3);
+            Step<TVectors>(w0[t], v0, v1, v2, v3, ref a0, ref a1, ref a2, ref a3);
+            Step<TVectors>(w1[t], v0, v1, v2, v3, ref b0, ref b1, ref b2, ref b3);
+            Step<TVectors>(w2[t], v0, v1, v2, v3, ref c0, ref c1, ref c2, ref c3);
+            Step<TVectors>(w3[t], v0, v1, v2, v3, ref d0, ref d1, ref d2, ref d3);
         }
 
         // A repeated query writes the same numbers to the same place.
-        Store<TVector, TLanes, TVectors>(y0, a0, a1, a2, a3);
-        Store<TVector, TLanes, TVectors>(y1, b0, b1, b2, b3);
-        Store<TVector, TLanes, TVectors>(y2, c0, c1, c2, c3);
-        Store<TVector, TLanes, TVectors>(y3, d0, d1, d2, d3);
+        Store<TVectors>(y0, a0, a1, a2, a3);
+        Store<TVectors>(y1, b0, b1, b2, b3);
+        Store<TVectors>(y2, c0, c1, c2, c3);
+        Store<TVectors>(y3, d0, d1, d2, d3);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Load<TVector, TLanes, TVectors>(
-        float* at, ref TVector a, ref TVector b, ref TVector c, ref TVector d)
-        where TVector : struct
-        where TLanes : struct, ILanes<TVector>
+    private static void Load<TVectors>(
+        float* at, ref Vector512<float> a, ref Vector512<float> b, ref Vector512<float> c, ref Vector512<float> d)
         where TVectors : struct, IRowCount
     {
-        a = TLanes.Load(at);
-        if (TVectors.Count > 1) { b = TLanes.Load(at + TLanes.Count); }
-        if (TVectors.Count > 2) { c = TLanes.Load(at + 2 * TLanes.Count); }
-        if (TVectors.Count > 3) { d = TLanes.Load(at + 3 * TLanes.Count); }
+        a = Vector512.Load(at);
+        if (TVectors.Count > 1) { b = Vector512.Load(at + 16); }
+        if (TVectors.Count > 2) { c = Vector512.Load(at + 32); }
+        if (TVectors.Count > 3) { d = Vector512.Load(at + 48); }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Step<TVector, TLanes, TVectors>(
-        float weight, TVector v0, TVector v1, TVector v2, TVector v3,
-        ref TVector a, ref TVector b, ref TVector c, ref TVector d)
-        where TVector : struct
-        where TLanes : struct, ILanes<TVector>
+    private static void Step<TVectors>(
+        float weight, Vector512<float> v0, Vector512<float> v1, Vector512<float> v2, Vector512<float> v3,
+        ref Vector512<float> a, ref Vector512<float> b, ref Vector512<float> c, ref Vector512<float> d)
         where TVectors : struct, IRowCount
     {
-        var w = TLanes.Create(weight);
-        a = TLanes.MultiplyAdd(w, v0, a);
-        if (TVectors.Count > 1) { b = TLanes.MultiplyAdd(w, v1, b); }
-        if (TVectors.Count > 2) { c = TLanes.MultiplyAdd(w, v2, c); }
-        if (TVectors.Count > 3) { d = TLanes.MultiplyAdd(w, v3, d); }
+        var w = Vector512.Create(weight);
+        a = Vector512.FusedMultiplyAdd(w, v0, a);
+        if (TVectors.Count > 1) { b = Vector512.FusedMultiplyAdd(w, v1, b); }
+        if (TVectors.Count > 2) { c = Vector512.FusedMultiplyAdd(w, v2, c); }
+        if (TVectors.Count > 3) { d = Vector512.FusedMultiplyAdd(w, v3, d); }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store<TVector, TLanes, TVectors>(float* y, TVector a, TVector b, TVector c, TVector d)
-        where TVector : struct
-        where TLanes : struct, ILanes<TVector>
+    private static void Store<TVectors>(float* y, Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d)
         where TVectors : struct, IRowCount
     {
-        TLanes.Store(a, y);
-        if (TVectors.Count > 1) { TLanes.Store(b, y + TLanes.Count); }
-        if (TVectors.Count > 2) { TLanes.Store(c, y + 2 * TLanes.Count); }
-        if (TVectors.Count > 3) { TLanes.Store(d, y + 3 * TLanes.Count); }
+        a.Store(y);
+        if (TVectors.Count > 1) { b.Store(y + 16); }
+        if (TVectors.Count > 2) { c.Store(y + 32); }
+        if (TVectors.Count > 3) { d.Store(y + 48); }
     }
 }

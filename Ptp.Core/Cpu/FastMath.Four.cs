@@ -52,8 +52,8 @@ public static partial class FastMath
         where TVector : struct
         where TLanes : struct, ILanes<TVector>
     {
-        var p = Parts(FourVectors<TVector, TLanes>.BeforeOverflow(x), out var t, out var whole) + 1f;
-        return FourVectors<TVector, TLanes>.ZeroBelow(ExpLowest, x, FourVectors<TVector, TLanes>.ScaleOrOverflow(p, t, whole, x));
+        var p = Parts(FourVectors<TVector, TLanes>.BeforeOverflow(x), out var t) + 1f;
+        return FourVectors<TVector, TLanes>.ZeroBelow(ExpLowest, x, FourVectors<TVector, TLanes>.ScaleOrOverflow(p, t, x));
     }
 
     /// <summary>exp of four vectors, nothing in them above zero.</summary>
@@ -62,8 +62,8 @@ public static partial class FastMath
         where TVector : struct
         where TLanes : struct, ILanes<TVector>
     {
-        var p = Parts(x, out var t, out var whole) + 1f;
-        return FourVectors<TVector, TLanes>.ZeroBelow(ExpLowest, x, FourVectors<TVector, TLanes>.Scale(p, t, whole));
+        var p = Parts(x, out var t) + 1f;
+        return FourVectors<TVector, TLanes>.ZeroBelow(ExpLowest, x, FourVectors<TVector, TLanes>.Scale(p, t));
     }
 
     /// <summary>1 / (1 + exp(-x)) of four vectors.</summary>
@@ -88,7 +88,7 @@ public static partial class FastMath
         where TVector : struct
         where TLanes : struct, ILanes<TVector>
     {
-        var s = Parts(-FourVectors<TVector, TLanes>.Min(Open, x), out var t, out _);
+        var s = Parts(-FourVectors<TVector, TLanes>.Min(Open, x), out var t);
         var scale = FourVectors<TVector, TLanes>.PowerOfTwo(t);
         var fraction = s * scale;
         var d = scale + 1f + fraction;
@@ -103,18 +103,55 @@ public static partial class FastMath
     /// <summary>exp(x) = (1 + s) 2^n, as for one vector.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static FourVectors<TVector, TLanes> Parts<TVector, TLanes>(
-        FourVectors<TVector, TLanes> x, out FourVectors<TVector, TLanes> t, out FourVectors<TVector, TLanes> whole)
+        FourVectors<TVector, TLanes> x, out FourVectors<TVector, TLanes> t)
         where TVector : struct
         where TLanes : struct, ILanes<TVector>
     {
-        t = FourVectors<TVector, TLanes>.MultiplyAdd(x, Log2E, Magic);
-        whole = t - Magic;
-        var r = FourVectors<TVector, TLanes>.MultiplyAdd(whole, -Ln2High, x);
-        r = FourVectors<TVector, TLanes>.MultiplyAdd(whole, -Ln2Low, r);
-        var q = FourVectors<TVector, TLanes>.MultiplyAdd(r, Q4, Q3);
-        q = FourVectors<TVector, TLanes>.MultiplyAdd(q, r, Q2);
-        q = FourVectors<TVector, TLanes>.MultiplyAdd(q, r, Q1);
-        q = FourVectors<TVector, TLanes>.MultiplyAdd(q, r, Q0);
-        return FourVectors<TVector, TLanes>.MultiplyAdd(r * r, q, r);
+        // Written out, vector by vector: as operations of four, the compiler runs out of registers and exp takes 0.53 instead of 0.30 ns.
+        var (log2E, magic) = (TLanes.Create(Log2E), TLanes.Create(Magic));
+        var tA = TLanes.MultiplyAdd(x.A, log2E, magic);
+        var tB = TLanes.MultiplyAdd(x.B, log2E, magic);
+        var tC = TLanes.MultiplyAdd(x.C, log2E, magic);
+        var tD = TLanes.MultiplyAdd(x.D, log2E, magic);
+        var wA = TLanes.Subtract(tA, magic);
+        var wB = TLanes.Subtract(tB, magic);
+        var wC = TLanes.Subtract(tC, magic);
+        var wD = TLanes.Subtract(tD, magic);
+        var high = TLanes.Create(-Ln2High);
+        var rA = TLanes.MultiplyAdd(wA, high, x.A);
+        var rB = TLanes.MultiplyAdd(wB, high, x.B);
+        var rC = TLanes.MultiplyAdd(wC, high, x.C);
+        var rD = TLanes.MultiplyAdd(wD, high, x.D);
+        var low = TLanes.Create(-Ln2Low);
+        rA = TLanes.MultiplyAdd(wA, low, rA);
+        rB = TLanes.MultiplyAdd(wB, low, rB);
+        rC = TLanes.MultiplyAdd(wC, low, rC);
+        rD = TLanes.MultiplyAdd(wD, low, rD);
+        var (q4, q3) = (TLanes.Create(Q4), TLanes.Create(Q3));
+        var qA = TLanes.MultiplyAdd(q4, rA, q3);
+        var qB = TLanes.MultiplyAdd(q4, rB, q3);
+        var qC = TLanes.MultiplyAdd(q4, rC, q3);
+        var qD = TLanes.MultiplyAdd(q4, rD, q3);
+        var q2 = TLanes.Create(Q2);
+        qA = TLanes.MultiplyAdd(qA, rA, q2);
+        qB = TLanes.MultiplyAdd(qB, rB, q2);
+        qC = TLanes.MultiplyAdd(qC, rC, q2);
+        qD = TLanes.MultiplyAdd(qD, rD, q2);
+        var q1 = TLanes.Create(Q1);
+        qA = TLanes.MultiplyAdd(qA, rA, q1);
+        qB = TLanes.MultiplyAdd(qB, rB, q1);
+        qC = TLanes.MultiplyAdd(qC, rC, q1);
+        qD = TLanes.MultiplyAdd(qD, rD, q1);
+        var q0 = TLanes.Create(Q0);
+        qA = TLanes.MultiplyAdd(qA, rA, q0);
+        qB = TLanes.MultiplyAdd(qB, rB, q0);
+        qC = TLanes.MultiplyAdd(qC, rC, q0);
+        qD = TLanes.MultiplyAdd(qD, rD, q0);
+        t = new(tA, tB, tC, tD);
+        return new(
+            TLanes.MultiplyAdd(TLanes.Multiply(rA, rA), qA, rA),
+            TLanes.MultiplyAdd(TLanes.Multiply(rB, rB), qB, rB),
+            TLanes.MultiplyAdd(TLanes.Multiply(rC, rC), qC, rC),
+            TLanes.MultiplyAdd(TLanes.Multiply(rD, rD), qD, rD));
     }
 }

@@ -12,7 +12,7 @@ namespace Ptp.Core.Cpu;
 public static partial class FastMath
 {
     // 1.5 * 2^23: adding it rounds to a whole number, which then stands in the low bits of the sum.
-    private const float Magic = 12582912f;
+    internal const float Magic = 12582912f;
     private const float Log2E = 1.4426950216293335f;
     private const float Ln2High = 0.6931471824645996f;
     private const float Ln2Low = -1.9046542121259336e-09f;

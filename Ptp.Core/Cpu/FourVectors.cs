@@ -146,18 +146,18 @@ internal readonly unsafe struct FourVectors<TVector, TLanes>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static FourVectors<TVector, TLanes> Scale(FourVectors<TVector, TLanes> p, FourVectors<TVector, TLanes> n, FourVectors<TVector, TLanes> whole) => new(
-        TLanes.Scale(p.A, n.A, whole.A), TLanes.Scale(p.B, n.B, whole.B),
-        TLanes.Scale(p.C, n.C, whole.C), TLanes.Scale(p.D, n.D, whole.D));
+    public static FourVectors<TVector, TLanes> Scale(FourVectors<TVector, TLanes> p, FourVectors<TVector, TLanes> n) => new(
+        TLanes.Scale(p.A, n.A), TLanes.Scale(p.B, n.B),
+        TLanes.Scale(p.C, n.C), TLanes.Scale(p.D, n.D));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static FourVectors<TVector, TLanes> BeforeOverflow(FourVectors<TVector, TLanes> x) =>
         new(TLanes.BeforeOverflow(x.A), TLanes.BeforeOverflow(x.B), TLanes.BeforeOverflow(x.C), TLanes.BeforeOverflow(x.D));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static FourVectors<TVector, TLanes> ScaleOrOverflow(FourVectors<TVector, TLanes> p, FourVectors<TVector, TLanes> n, FourVectors<TVector, TLanes> whole, FourVectors<TVector, TLanes> x) => new(
-        TLanes.ScaleOrOverflow(p.A, n.A, whole.A, x.A), TLanes.ScaleOrOverflow(p.B, n.B, whole.B, x.B),
-        TLanes.ScaleOrOverflow(p.C, n.C, whole.C, x.C), TLanes.ScaleOrOverflow(p.D, n.D, whole.D, x.D));
+    public static FourVectors<TVector, TLanes> ScaleOrOverflow(FourVectors<TVector, TLanes> p, FourVectors<TVector, TLanes> n, FourVectors<TVector, TLanes> x) => new(
+        TLanes.ScaleOrOverflow(p.A, n.A, x.A), TLanes.ScaleOrOverflow(p.B, n.B, x.B),
+        TLanes.ScaleOrOverflow(p.C, n.C, x.C), TLanes.ScaleOrOverflow(p.D, n.D, x.D));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static FourVectors<TVector, TLanes> PowerOfTwo(FourVectors<TVector, TLanes> n) =>

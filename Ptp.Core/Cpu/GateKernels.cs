@@ -10,6 +10,7 @@ namespace Ptp.Core.Cpu;
 internal static unsafe class GateKernels
 {
     private const int Chunk = 1 << 14; // floats per task
+    private const int Block = 1 << 10; // gates that backward keeps
 
     /// <summary>Y is y, or dy backward, which adds to DA and DB if asked.</summary>
     public struct Call
@@ -123,25 +124,52 @@ internal static unsafe class GateKernels
     }
 
     /// <summary>da and db; the length is a multiple of four vectors'.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Backward<TVector, TLanes>(Call* call)
+    private static void Backward<TVector, TLanes>(Call* call)
         where TVector : struct
         where TLanes : struct, ILanes<TVector>
     {
-        for (var i = 0; i < call->Length; i += FourVectors<TVector, TLanes>.Count)
+        // Gates of a block, then what is built on them: in one go, the compiler runs out of registers.
+        var gates = stackalloc float[Block];
+        for (var i = 0; i < call->Length; i += Block)
         {
-            var z = FastMath.Sigmoid(FourVectors<TVector, TLanes>.Load(call->A + i));
-            var (a, dy) = (FourVectors<TVector, TLanes>.Load(call->A + i), FourVectors<TVector, TLanes>.Load(call->Y + i));
-            var dA = dy * FourVectors<TVector, TLanes>.Load(call->B + i) * z * (a * (1f - z) + 1f);
-            var dB = dy * a * z;
+            var length = Math.Min(Block, call->Length - i);
+            Gates<TVector, TLanes>(call->A + i, gates, length);
+            Gradients<TVector, TLanes>(call, i, gates, length);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Gates<TVector, TLanes>(float* a, float* z, int length)
+        where TVector : struct
+        where TLanes : struct, ILanes<TVector>
+    {
+        for (var i = 0; i < length; i += FourVectors<TVector, TLanes>.Count)
+        {
+            FastMath.Sigmoid(FourVectors<TVector, TLanes>.Load(a + i)).Store(z + i);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Gradients<TVector, TLanes>(Call* call, int from, float* gates, int length)
+        where TVector : struct
+        where TLanes : struct, ILanes<TVector>
+    {
+        var one = TLanes.Create(1f);
+        for (var i = 0; i < length; i += TLanes.Count)
+        {
+            var at = from + i;
+            var (a, z, dy) = (TLanes.Load(call->A + at), TLanes.Load(gates + i), TLanes.Load(call->Y + at));
+            var slope = TLanes.Add(TLanes.Multiply(a, TLanes.Subtract(one, z)), one);
+            var dA = TLanes.Multiply(TLanes.Multiply(TLanes.Multiply(dy, TLanes.Load(call->B + at)), z), slope);
+            var dB = TLanes.Multiply(TLanes.Multiply(dy, a), z);
             if (call->Accumulate)
             {
-                dA = FourVectors<TVector, TLanes>.Load(call->DA + i) + dA;
-                dB = FourVectors<TVector, TLanes>.Load(call->DB + i) + dB;
+                dA = TLanes.Add(TLanes.Load(call->DA + at), dA);
+                dB = TLanes.Add(TLanes.Load(call->DB + at), dB);
             }
 
-            dA.Store(call->DA + i);
-            dB.Store(call->DB + i);
+            TLanes.Store(dA, call->DA + at);
+            TLanes.Store(dB, call->DB + at);
         }
     }
 }

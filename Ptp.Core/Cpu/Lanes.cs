@@ -51,14 +51,13 @@ internal unsafe interface ILanes<TVector>
     /// <summary>p 2^n for n from -126 to 127 in the low bits of <paramref name="n"/>, which is n plus a constant that leaves it there.</summary>
     /// <param name="p">From one half to two, or NaN.</param>
     /// <param name="n">The power.</param>
-    /// <param name="whole">n as a number.</param>
-    static abstract TVector Scale(TVector p, TVector n, TVector whole);
+    static abstract TVector Scale(TVector p, TVector n);
 
     /// <summary>x, bounded where <see cref="ScaleOrOverflow"/> wants it bounded.</summary>
     static abstract TVector BeforeOverflow(TVector x);
 
     /// <summary>p 2^n = exp(x), infinity where x is above <see cref="FastMath.ExpHighest"/>, NaN where x is.</summary>
-    static abstract TVector ScaleOrOverflow(TVector p, TVector n, TVector whole, TVector x);
+    static abstract TVector ScaleOrOverflow(TVector p, TVector n, TVector x);
 
     /// <summary>2^n.</summary>
     static abstract TVector PowerOfTwo(TVector n);
@@ -120,13 +119,13 @@ internal readonly unsafe struct Lanes256 : ILanes<Vector256<float>>
         Vector256.AndNot(y, Vector256.LessThan(x, bound));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Scale(Vector256<float> p, Vector256<float> n, Vector256<float> whole) => p * PowerOfTwo(n);
+    public static Vector256<float> Scale(Vector256<float> p, Vector256<float> n) => p * PowerOfTwo(n);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> BeforeOverflow(Vector256<float> x) => x;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> ScaleOrOverflow(Vector256<float> p, Vector256<float> n, Vector256<float> whole, Vector256<float> x)
+    public static Vector256<float> ScaleOrOverflow(Vector256<float> p, Vector256<float> n, Vector256<float> x)
     {
         // 2^128 is no float, but n added to the exponent of p, which is then below 1, is right.
         var scaled = (p.AsInt32() + Vector256.ShiftLeft(n.AsInt32(), 23)).AsSingle();
@@ -201,20 +200,20 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<float>>
         Vector512.ConditionalSelect(Vector512.LessThan(x, bound), Vector512<float>.Zero, y);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Scale(Vector512<float> p, Vector512<float> n, Vector512<float> whole) =>
-        Avx512F.IsSupported ? Avx512F.Scale(p, whole) : p * PowerOfTwo(n);
+    public static Vector512<float> Scale(Vector512<float> p, Vector512<float> n) =>
+        Avx512F.IsSupported ? Avx512F.Scale(p, n - Vector512.Create(FastMath.Magic)) : p * PowerOfTwo(n);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> BeforeOverflow(Vector512<float> x) =>
         Vector512.MinNative(Vector512.Create(FastMath.ExpHighest + 1f), x); // of x above, only that it is above matters
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> ScaleOrOverflow(Vector512<float> p, Vector512<float> n, Vector512<float> whole, Vector512<float> x) =>
+    public static Vector512<float> ScaleOrOverflow(Vector512<float> p, Vector512<float> n, Vector512<float> x) =>
         Avx512F.IsSupported
-            ? Avx512F.Scale(p, whole) // it overflows as it should
+            ? Avx512F.Scale(p, n - Vector512.Create(FastMath.Magic)) // it overflows as it should
             : Vector512.Create(
-                Lanes256.ScaleOrOverflow(p.GetLower(), n.GetLower(), whole.GetLower(), x.GetLower()),
-                Lanes256.ScaleOrOverflow(p.GetUpper(), n.GetUpper(), whole.GetUpper(), x.GetUpper()));
+                Lanes256.ScaleOrOverflow(p.GetLower(), n.GetLower(), x.GetLower()),
+                Lanes256.ScaleOrOverflow(p.GetUpper(), n.GetUpper(), x.GetUpper()));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> PowerOfTwo(Vector512<float> n) =>
