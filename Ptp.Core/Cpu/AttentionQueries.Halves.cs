@@ -72,14 +72,28 @@ internal static unsafe partial class AttentionKernels
         Avx.Permute2x128(a, b, 0x20) + Avx.Permute2x128(a, b, 0x31);
 
     /// <summary>Two queries with sixteen keys of a panel of 32.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void DotHalf(float* q0, float* q1, float* panel, int size, float* scores0, float* scores1)
+    private static void DotHalf(float* q0, float* q1, float* panel, int size, float* scores0, float* scores1)
     {
-        // Four sums at a time leave room for two more groups of the fold; the multiply-adds of the next group hide the latency of this one's.
-        var sum = FoldedHalf(q0, q1, panel, size, 0);
-        sum += FoldedHalf(q0, q1, panel, size, 1);
-        var other = FoldedHalf(q0, q1, panel, size, 2);
-        sum += other + FoldedHalf(q0, q1, panel, size, 3);
+        if (size % 64 == 0)
+        {
+            DotHalf<MatMulKernels.R4>(q0, q1, panel, size, scores0, scores1);
+        }
+        else
+        {
+            DotHalf<MatMulKernels.R1>(q0, q1, panel, size, scores0, scores1);
+        }
+    }
+
+    /// <summary>The same for sizes that are so many times sixteen.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void DotHalf<TSteps>(float* q0, float* q1, float* panel, int size, float* scores0, float* scores1)
+        where TSteps : struct, IRowCount
+    {
+        // Four sums at a time leave room for two more groups of the fold; multiply-adds of the next group hide the latency of this one's.
+        var sum = FoldedHalf<TSteps>(q0, q1, panel, size, 0);
+        sum += FoldedHalf<TSteps>(q0, q1, panel, size, 1);
+        var other = FoldedHalf<TSteps>(q0, q1, panel, size, 2);
+        sum += other + FoldedHalf<TSteps>(q0, q1, panel, size, 3);
         sum.A.Store(scores0);
         sum.B.Store(scores0 + 8);
         sum.C.Store(scores1);
@@ -87,24 +101,24 @@ internal static unsafe partial class AttentionKernels
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static FourHalves FoldedHalf(float* q0, float* q1, float* panel, int size, int lane)
+    private static FourHalves FoldedHalf<TSteps>(float* q0, float* q1, float* panel, int size, int lane)
+        where TSteps : struct, IRowCount
     {
-        var sum = PartialHalf(q0, q1, panel, size, lane);
-        sum += PartialHalf(q0, q1, panel, size, lane + 8);
-        var other = PartialHalf(q0, q1, panel, size, lane + 4);
-        return sum + (other + PartialHalf(q0, q1, panel, size, lane + 12));
+        var sum = PairHalf<TSteps>(q0, q1, panel, size, lane);
+        return sum + PairHalf<TSteps>(q0, q1, panel, size, lane + 4);
     }
 
-    /// <summary>Every sixteenth product from <paramref name="lane"/> on: query 0 with 2 x 8 keys, then query 1; four steps at once where they fit.</summary>
+    /// <summary>Every sixteenth product from <paramref name="lane"/> and from eight behind it on: query 0 with 2 x 8 keys, then query 1.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static FourHalves PartialHalf(float* q0, float* q1, float* panel, int size, int lane)
+    private static FourHalves PairHalf<TSteps>(float* q0, float* q1, float* panel, int size, int lane)
+        where TSteps : struct, IRowCount
     {
         const int step = 16 * 32;
-        Vector256<float> a, b, c, d;
-        a = b = c = d = Vector256<float>.Zero;
+        Vector256<float> a, b, c, d, e, f, g, h;
+        a = b = c = d = e = f = g = h = Vector256<float>.Zero;
         var keys = panel + lane * 32;
         nint i = lane;
-        for (; i + 48 < size; i += 64, keys += 4 * step)
+        do
         {
             var (x, y) = (Vector256.Load(keys), Vector256.Load(keys + 8));
             var (w, u) = (Vector256.Create(q0[i]), Vector256.Create(q1[i]));
@@ -112,37 +126,58 @@ internal static unsafe partial class AttentionKernels
             b = Vector256.FusedMultiplyAdd(w, y, b);
             c = Vector256.FusedMultiplyAdd(u, x, c);
             d = Vector256.FusedMultiplyAdd(u, y, d);
-            (x, y) = (Vector256.Load(keys + step), Vector256.Load(keys + step + 8));
-            (w, u) = (Vector256.Create(q0[i + 16]), Vector256.Create(q1[i + 16]));
-            a = Vector256.FusedMultiplyAdd(w, x, a);
-            b = Vector256.FusedMultiplyAdd(w, y, b);
-            c = Vector256.FusedMultiplyAdd(u, x, c);
-            d = Vector256.FusedMultiplyAdd(u, y, d);
-            (x, y) = (Vector256.Load(keys + 2 * step), Vector256.Load(keys + 2 * step + 8));
-            (w, u) = (Vector256.Create(q0[i + 32]), Vector256.Create(q1[i + 32]));
-            a = Vector256.FusedMultiplyAdd(w, x, a);
-            b = Vector256.FusedMultiplyAdd(w, y, b);
-            c = Vector256.FusedMultiplyAdd(u, x, c);
-            d = Vector256.FusedMultiplyAdd(u, y, d);
-            (x, y) = (Vector256.Load(keys + 3 * step), Vector256.Load(keys + 3 * step + 8));
-            (w, u) = (Vector256.Create(q0[i + 48]), Vector256.Create(q1[i + 48]));
-            a = Vector256.FusedMultiplyAdd(w, x, a);
-            b = Vector256.FusedMultiplyAdd(w, y, b);
-            c = Vector256.FusedMultiplyAdd(u, x, c);
-            d = Vector256.FusedMultiplyAdd(u, y, d);
-        }
+            (x, y) = (Vector256.Load(keys + 8 * 32), Vector256.Load(keys + 8 * 32 + 8));
+            (w, u) = (Vector256.Create(q0[i + 8]), Vector256.Create(q1[i + 8]));
+            e = Vector256.FusedMultiplyAdd(w, x, e);
+            f = Vector256.FusedMultiplyAdd(w, y, f);
+            g = Vector256.FusedMultiplyAdd(u, x, g);
+            h = Vector256.FusedMultiplyAdd(u, y, h);
+            if (TSteps.Count == 4) // fewer branches
+            {
+                (x, y) = (Vector256.Load(keys + step), Vector256.Load(keys + step + 8));
+                (w, u) = (Vector256.Create(q0[i + 16]), Vector256.Create(q1[i + 16]));
+                a = Vector256.FusedMultiplyAdd(w, x, a);
+                b = Vector256.FusedMultiplyAdd(w, y, b);
+                c = Vector256.FusedMultiplyAdd(u, x, c);
+                d = Vector256.FusedMultiplyAdd(u, y, d);
+                (x, y) = (Vector256.Load(keys + step + 8 * 32), Vector256.Load(keys + step + 8 * 32 + 8));
+                (w, u) = (Vector256.Create(q0[i + 24]), Vector256.Create(q1[i + 24]));
+                e = Vector256.FusedMultiplyAdd(w, x, e);
+                f = Vector256.FusedMultiplyAdd(w, y, f);
+                g = Vector256.FusedMultiplyAdd(u, x, g);
+                h = Vector256.FusedMultiplyAdd(u, y, h);
+                (x, y) = (Vector256.Load(keys + 2 * step), Vector256.Load(keys + 2 * step + 8));
+                (w, u) = (Vector256.Create(q0[i + 32]), Vector256.Create(q1[i + 32]));
+                a = Vector256.FusedMultiplyAdd(w, x, a);
+                b = Vector256.FusedMultiplyAdd(w, y, b);
+                c = Vector256.FusedMultiplyAdd(u, x, c);
+                d = Vector256.FusedMultiplyAdd(u, y, d);
+                (x, y) = (Vector256.Load(keys + 2 * step + 8 * 32), Vector256.Load(keys + 2 * step + 8 * 32 + 8));
+                (w, u) = (Vector256.Create(q0[i + 40]), Vector256.Create(q1[i + 40]));
+                e = Vector256.FusedMultiplyAdd(w, x, e);
+                f = Vector256.FusedMultiplyAdd(w, y, f);
+                g = Vector256.FusedMultiplyAdd(u, x, g);
+                h = Vector256.FusedMultiplyAdd(u, y, h);
+                (x, y) = (Vector256.Load(keys + 3 * step), Vector256.Load(keys + 3 * step + 8));
+                (w, u) = (Vector256.Create(q0[i + 48]), Vector256.Create(q1[i + 48]));
+                a = Vector256.FusedMultiplyAdd(w, x, a);
+                b = Vector256.FusedMultiplyAdd(w, y, b);
+                c = Vector256.FusedMultiplyAdd(u, x, c);
+                d = Vector256.FusedMultiplyAdd(u, y, d);
+                (x, y) = (Vector256.Load(keys + 3 * step + 8 * 32), Vector256.Load(keys + 3 * step + 8 * 32 + 8));
+                (w, u) = (Vector256.Create(q0[i + 56]), Vector256.Create(q1[i + 56]));
+                e = Vector256.FusedMultiplyAdd(w, x, e);
+                f = Vector256.FusedMultiplyAdd(w, y, f);
+                g = Vector256.FusedMultiplyAdd(u, x, g);
+                h = Vector256.FusedMultiplyAdd(u, y, h);
+            }
 
-        for (; i < size; i += 16, keys += step)
-        {
-            var (x, y) = (Vector256.Load(keys), Vector256.Load(keys + 8));
-            var (w, u) = (Vector256.Create(q0[i]), Vector256.Create(q1[i]));
-            a = Vector256.FusedMultiplyAdd(w, x, a);
-            b = Vector256.FusedMultiplyAdd(w, y, b);
-            c = Vector256.FusedMultiplyAdd(u, x, c);
-            d = Vector256.FusedMultiplyAdd(u, y, d);
+            i += 16 * TSteps.Count;
+            keys += TSteps.Count * step;
         }
+        while (i < size);
 
-        return new FourHalves(a, b, c, d);
+        return new FourHalves(a + e, b + f, c + g, d + h);
     }
 
     /// <summary>y += w_t v_t for queries j to j + 3, sixteen columns at a time; a repeated query writes the same numbers to the same place.</summary>
