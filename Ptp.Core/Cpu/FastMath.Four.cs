@@ -17,17 +17,23 @@ public static partial class FastMath
         Guard.Require(x.Length == y.Length, "Compute exponentials", $"{x.Length} numbers into {y.Length}", "as many results", "Size the result alike.");
         fixed (float* from = x, to = y)
         {
-            var i = Lanes512.AreHere ? ExpOfMost<Vector512<float>, Lanes512>(from, to, x.Length)
-                : Lanes256.AreHere ? ExpOfMost<Vector256<float>, Lanes256>(from, to, x.Length) : 0;
-            for (; i + 8 <= x.Length; i += 8)
-            {
-                Exp(Vector256.Load(from + i)).Store(to + i);
-            }
+            Exp(from, to, x.Length);
+        }
+    }
 
-            for (; i < x.Length; i++)
-            {
-                to[i] = Exp(from[i]);
-            }
+    /// <summary>The same, unchecked.</summary>
+    internal static unsafe void Exp(float* from, float* to, int length)
+    {
+        var i = Lanes512.AreHere ? ExpOfMost<Vector512<float>, Lanes512>(from, to, length)
+            : Lanes256.AreHere ? ExpOfMost<Vector256<float>, Lanes256>(from, to, length) : 0;
+        for (; i + 8 <= length; i += 8)
+        {
+            Exp(Vector256.Load(from + i)).Store(to + i);
+        }
+
+        for (; i < length; i++)
+        {
+            to[i] = Exp(from[i]);
         }
     }
 

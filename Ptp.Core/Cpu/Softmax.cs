@@ -114,22 +114,26 @@ internal static unsafe class Softmax
             }
 
             a = Vector512.MaxNative(a, b);
-            var halves = Vector256.MaxNative(a.GetLower(), a.GetUpper());
-            var quarter = Vector128.MaxNative(halves.GetLower(), halves.GetUpper());
-            max = MathF.Max(MathF.Max(quarter[0], quarter[1]), MathF.Max(quarter[2], quarter[3]));
+            max = Across(Vector256.MaxNative(a.GetLower(), a.GetUpper()));
         }
         else
         {
-            var largest = Vector256.Create(float.NegativeInfinity);
-            for (; i + 8 <= length; i += 8)
+            var a = Vector256.Create(float.NegativeInfinity);
+            var (b, c, d) = (a, a, a);
+            for (; i + 32 <= length; i += 32)
             {
-                largest = Vector256.MaxNative(largest, Vector256.Load(x + i));
+                a = Vector256.MaxNative(a, Vector256.Load(x + i));
+                b = Vector256.MaxNative(b, Vector256.Load(x + i + 8));
+                c = Vector256.MaxNative(c, Vector256.Load(x + i + 16));
+                d = Vector256.MaxNative(d, Vector256.Load(x + i + 24));
             }
 
-            for (var lane = 0; lane < 8; lane++)
+            for (; i + 8 <= length; i += 8)
             {
-                max = MathF.Max(max, largest.GetElement(lane));
+                a = Vector256.MaxNative(a, Vector256.Load(x + i));
             }
+
+            max = Across(Vector256.MaxNative(Vector256.MaxNative(a, b), Vector256.MaxNative(c, d)));
         }
 
         for (; i < length; i++)
@@ -138,6 +142,12 @@ internal static unsafe class Softmax
         }
 
         return max;
+    }
+
+    private static float Across(Vector256<float> v)
+    {
+        var half = Vector128.MaxNative(v.GetLower(), v.GetUpper());
+        return MathF.Max(MathF.Max(half[0], half[1]), MathF.Max(half[2], half[3]));
     }
 
     /// <summary>softmax(logits)[token], without writing the rest.</summary>
