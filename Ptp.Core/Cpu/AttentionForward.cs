@@ -198,13 +198,8 @@ internal static unsafe class AttentionForward
         public static void One(AttentionQueries* queries, int j, float* rows, nint stride, int count, int place) =>
             VectorOps.DotRows(queries->QueryOf(j), rows, stride, count, queries->Size, queries->ScoresOf(j) + place);
 
-        public static void Four(AttentionQueries* queries, int j, float* rows, nint stride, int count, int place)
-        {
-            for (var t = 0; t < count; t += 4)
-            {
-                AttentionKernels.Dot4x4(queries, j, rows + t * stride, stride, Math.Min(4, count - t), place + t);
-            }
-        }
+        public static void Four(AttentionQueries* queries, int j, float* rows, nint stride, int count, int place) =>
+            AttentionKernels.Dots(queries, j, rows, stride, count, place);
     }
 
     /// <summary>y += w_t v_t, t in visiting order.</summary>

@@ -2,6 +2,7 @@
 //   S = Q K^T, dP = dO V^T, dQ += dS K, dV += P^T dO, dK += dS^T Q, all as the tiles of the matrix product, 12 x 32.
 // Probabilities are computed again; sums over rows ascend. Refuses: rows that see several own ranges; those go one by one.
 
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Ptp.Core.Cpu;
@@ -101,8 +102,15 @@ internal unsafe ref struct AttentionGradients
             {
                 var from = rows + row * stride + i;
                 var target = to + (nint)row * Panel;
-                Vector512.Load(from).Store(target);
-                (i + 16 < _size ? Vector512.Load(from + 16) : Vector512<float>.Zero).Store(target + 16);
+                Copy16(from, target);
+                if (i + 16 < _size)
+                {
+                    Copy16(from + 16, target + 16);
+                }
+                else
+                {
+                    new Span<float>(target + 16, 16).Clear();
+                }
             }
         }
     }
@@ -225,13 +233,20 @@ internal unsafe ref struct AttentionGradients
 
         for (var row = 0; row < rows; row++)
         {
-            Vector512.Load(y + row * yStride).Store(_tile + row * Panel);
+            Copy16(y + row * yStride, _tile + row * Panel);
         }
 
         MatMul.Tile<FullWeights>(strip, (byte*)panel, _tile, Panel, rows, depth, accumulate: true);
         for (var row = 0; row < rows; row++)
         {
-            Vector512.Load(_tile + row * Panel).Store(y + row * yStride);
+            Copy16(_tile + row * Panel, y + row * yStride);
         }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Copy16(float* from, float* to)
+    {
+        Vector256.Load(from).Store(to);
+        Vector256.Load(from + 8).Store(to + 8);
     }
 }

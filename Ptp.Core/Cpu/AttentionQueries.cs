@@ -1,10 +1,11 @@
 // The queries of a block and kernels that take four of them at a time: with four keys, or with a row of values.
 //   scores[j][t] = q_j k_t as sixteen partial sums and their fold; y_j += w_j[t] v_t, t ascending. Bits are those of VectorOps, query by query.
-// Refuses: machines without AVX-512; there queries go one by one.
+// Here for 512 bits, in AttentionQueries.Halves.cs for 256. Refuses: machines without AVX2 and fused multiply-adds; there queries go one by one.
 
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using FourVectors = Ptp.Core.Cpu.FourVectors<System.Runtime.Intrinsics.Vector512<float>, Ptp.Core.Cpu.Lanes512>;
 
 namespace Ptp.Core.Cpu;
 
@@ -35,14 +36,32 @@ internal unsafe struct AttentionQueries
 }
 
 /// <summary>Kernels of four queries; the last one repeats where there are fewer.</summary>
-internal static unsafe class AttentionKernels
+internal static unsafe partial class AttentionKernels
 {
     /// <summary>True if there are kernels of four queries for heads of this size; their dots are those of <see cref="VectorOps"/>.</summary>
-    public static bool Support(int size) => Avx512F.IsSupported && Vector512.IsHardwareAccelerated && size % 16 == 0;
+    public static bool Support(int size) => (Lanes512.AreHere || Lanes256.AreHere) && size % 16 == 0;
+
+    /// <summary>Up to four queries from <paramref name="j"/> on with any number of keys.</summary>
+    public static void Dots(AttentionQueries* queries, int j, float* keys, nint stride, int count, int place)
+    {
+        for (var t = 0; t < count; t += 4)
+        {
+            if (Lanes512.AreHere)
+            {
+                Dot4x4(queries, j, keys + t * stride, stride, Math.Min(4, count - t), place + t);
+                continue;
+            }
+
+            for (var i = j; i < Math.Min(j + 4, queries->Count); i += 2)
+            {
+                Dot2x4(queries, i, keys + t * stride, stride, Math.Min(4, count - t), place + t);
+            }
+        }
+    }
 
     /// <summary>Up to four queries from <paramref name="j"/> on with up to four keys; what is not there repeats the last.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Dot4x4(AttentionQueries* queries, int j, float* keys, nint stride, int count, int place)
+    private static void Dot4x4(AttentionQueries* queries, int j, float* keys, nint stride, int count, int place)
     {
         var last = queries->Count - 1;
         var q0 = queries->QueryOf(j);
@@ -121,8 +140,20 @@ internal static unsafe class AttentionKernels
         Avx512F.Shuffle(a, b, 0b10_00_10_00) + Avx512F.Shuffle(a, b, 0b11_01_11_01);
 
     /// <summary>Two queries with a panel of 32 keys, [size][32]: lanes are keys, so that sums and their fold need no shuffles.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Dot2x32(float* q0, float* q1, float* panel, int size, float* scores0, float* scores1)
+    {
+        if (Lanes512.AreHere)
+        {
+            DotWhole(q0, q1, panel, size, scores0, scores1);
+            return;
+        }
+
+        DotHalf(q0, q1, panel, size, scores0, scores1);
+        DotHalf(q0, q1, panel + 16, size, scores0 + 16, scores1 + 16);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void DotWhole(float* q0, float* q1, float* panel, int size, float* scores0, float* scores1)
     {
         // The fold of a single dot: lanes 8 apart, then 4, then neighbours, then the two that are left.
         var sum = Folded(q0, q1, panel, size, 0);
@@ -167,6 +198,12 @@ internal static unsafe class AttentionKernels
     /// <summary>y += w_t v_t for queries j to j + 3, t from <paramref name="place"/> on, or as many queries as there are.</summary>
     public static void AddWeighted(AttentionQueries* queries, int j, float* values, nint stride, int count, int place)
     {
+        if (!Lanes512.AreHere)
+        {
+            AddWeightedHalves(queries, j, values, stride, count, place);
+            return;
+        }
+
         var i = 0;
         for (; i + 64 <= queries->Size; i += 64)
         {

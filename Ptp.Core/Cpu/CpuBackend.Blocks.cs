@@ -77,8 +77,8 @@ public sealed unsafe partial class CpuBackend
     {
         Same(gate, up);
         Same(gate, y);
-        var job = new RowKernels.Gate { A = gate.Pointer, B = up.Pointer, Y = y.Pointer, Length = gate.Length };
-        RowKernels.SwiGlu(&job, _pool);
+        var job = new GateKernels.Call { A = gate.Pointer, B = up.Pointer, Y = y.Pointer, Length = gate.Length };
+        GateKernels.Forward(&job, _pool);
     }
 
     /// <inheritdoc/>
@@ -88,7 +88,7 @@ public sealed unsafe partial class CpuBackend
         Same(gate, dY);
         Same(gate, dGate);
         Same(gate, dUp);
-        var job = new RowKernels.Gate
+        var job = new GateKernels.Call
         {
             A = gate.Pointer,
             B = up.Pointer,
@@ -98,7 +98,7 @@ public sealed unsafe partial class CpuBackend
             Length = gate.Length,
             Accumulate = accumulate,
         };
-        RowKernels.SwiGluBackward(&job, _pool);
+        GateKernels.Backward(&job, _pool);
     }
 
     /// <inheritdoc/>

@@ -19,8 +19,12 @@ public static partial class FastMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> ExpBelowZero(Vector512<float> x)
     {
-        var p = Parts(x, out var n, out var whole) + Vector512<float>.One;
-        var result = Avx512F.IsSupported ? Avx512F.Scale(p, whole) : p * PowerOfTwo(n);
+        if (!Avx512F.IsSupported)
+        {
+            return Vector512.Create(ExpBelowZero(x.GetLower()), ExpBelowZero(x.GetUpper()));
+        }
+
+        var result = Avx512F.Scale(Parts(x, out _, out var whole) + Vector512<float>.One, whole);
         return Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512.Create(ExpLowest)), Vector512<float>.Zero, result);
     }
 
@@ -60,12 +64,17 @@ public static partial class FastMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Gate(Vector512<float> x, Vector512<float> y)
     {
+        if (!Avx512F.IsSupported)
+        {
+            return Vector512.Create(Gate(x.GetLower(), y.GetLower()), Gate(x.GetUpper(), y.GetUpper()));
+        }
+
         var one = Vector512<float>.One;
         var s = Parts(-Vector512.MinNative(Vector512.Create(Open), x), out var n, out _);
         var scale = PowerOfTwo(n);
         var fraction = s * scale;
         var d = one + scale + fraction;
-        var r = Avx512F.IsSupported ? Avx512F.Reciprocal14(d) : one / d;
+        var r = Avx512F.Reciprocal14(d);
         var q = y * r;
         // y - q d without rounding: the larger of 1 and c takes away more than half of y, 1 + 1 if they are equal.
         var isOne = Vector512.Equals(scale, one);

@@ -12,7 +12,7 @@ namespace Ptp.Core.Cpu;
 public static partial class FastMath
 {
     // 1.5 * 2^23: adding it rounds to a whole number, which then stands in the low bits of the sum.
-    private const float Magic = 12582912f;
+    internal const float Magic = 12582912f;
     private const float Log2E = 1.4426950216293335f;
     private const float Ln2High = 0.6931471824645996f;
     private const float Ln2Low = -1.9046542121259336e-09f;
@@ -73,11 +73,7 @@ public static partial class FastMath
             return Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512.Create(ExpLowest)), Vector512<float>.Zero, scaled);
         }
 
-        var p = Parts(x, out var n, out _) + Vector512<float>.One;
-        var result = (p.AsInt32() + Vector512.ShiftLeft(n, 23)).AsSingle();
-        result = Vector512.ConditionalSelect(
-            Vector512.LessThanOrEqual(x, Vector512.Create(ExpHighest)), result, x * float.PositiveInfinity);
-        return Vector512.AndNot(result, Vector512.LessThan(x, Vector512.Create(ExpLowest)));
+        return Vector512.Create(Exp(x.GetLower()), Exp(x.GetUpper()));
     }
 
     /// <summary>exp(x) = (1 + s) 2^n, s = r + r^2 q(r).</summary>

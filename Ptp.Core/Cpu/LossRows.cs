@@ -44,7 +44,13 @@ internal static unsafe class LossRows
             gap += p[i] * (x[i] - teacher[i]);
         }
 
-        for (i = 0; gradient && i < length; i++)
+        var (factor, mean) = (Vector256.Create(weight * scale), Vector256.Create((float)gap));
+        for (i = 0; gradient && i + 8 <= length; i += 8)
+        {
+            (factor * Vector256.Load(p + i) * (scale * (Vector256.Load(x + i) - Vector256.Load(teacher + i) - mean))).Store(x + i);
+        }
+
+        for (; gradient && i < length; i++)
         {
             x[i] = weight * scale * p[i] * (scale * (x[i] - teacher[i] - (float)gap));
         }
@@ -67,20 +73,17 @@ internal static unsafe class LossRows
         }
 
         var loss = -(double)x[target];
+        float* e = stackalloc float[Run], above = stackalloc float[Run];
         for (var start = 0; start < length; start += Run)
         {
             // softplus(x) = max(x, 0) + log(1 + exp(-|x|)): one logarithm for a run of factors.
-            var (positive, product) = (0f, 1f);
-            var end = Math.Min(length, start + Run);
-            for (var i = start; i < end; i++)
+            var count = Math.Min(Run, length - start);
+            Split(x + start, e, above, count);
+            FastMath.Exp(e, e, count);
+            var (positive, product) = SumAndProduct(above, e, count);
+            if (gradient)
             {
-                var e = FastMath.Exp(-MathF.Abs(x[i]));
-                positive += MathF.Max(x[i], 0f);
-                product *= 1f + e;
-                if (gradient)
-                {
-                    x[i] = weight * ((x[i] >= 0 ? 1f : e) / (1f + e));
-                }
+                Sigmoids(x + start, e, count, weight);
             }
 
             loss += positive + Math.Log(product);
@@ -92,5 +95,54 @@ internal static unsafe class LossRows
         }
 
         return weight * loss;
+    }
+
+    /// <summary>sum_i x_i and prod_i (1 + e_i), in order; a function of its own, since among calls both would live in memory: 4 ns a step instead of 1.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static (float Sum, float Product) SumAndProduct(float* x, float* e, int count)
+    {
+        var (sum, product) = (0f, 1f);
+        for (var i = 0; i < count; i++)
+        {
+            sum += x[i];
+            product *= 1f + e[i];
+        }
+
+        return (sum, product);
+    }
+
+    /// <summary>-|x| and max(x, 0).</summary>
+    private static void Split(float* x, float* below, float* above, int count)
+    {
+        var i = 0;
+        for (; i + 8 <= count; i += 8)
+        {
+            var v = Vector256.Load(x + i);
+            (-Vector256.Abs(v)).Store(below + i);
+            Vector256.MaxNative(Vector256<float>.Zero, v).Store(above + i); // NaN stays
+        }
+
+        for (; i < count; i++)
+        {
+            (below[i], above[i]) = (-MathF.Abs(x[i]), MathF.Max(x[i], 0f));
+        }
+    }
+
+    /// <summary>x = weight / (1 + exp(-x)), from e = exp(-|x|).</summary>
+    private static void Sigmoids(float* x, float* e, int count, float weight)
+    {
+        var i = 0;
+        var one = Vector256<float>.One;
+        for (; i + 8 <= count; i += 8)
+        {
+            var (a, b) = (Vector256.Load(x + i), Vector256.Load(e + i));
+            var over = Vector256.ConditionalSelect(Vector256.GreaterThanOrEqual(a, Vector256<float>.Zero), one, b);
+            (weight * (over / (one + b))).Store(x + i);
+        }
+
+        for (; i < count; i++)
+        {
+            x[i] = weight * ((x[i] >= 0 ? 1f : e[i]) / (1f + e[i]));
+        }
     }
 }

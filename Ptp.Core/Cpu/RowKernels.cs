@@ -1,4 +1,4 @@
-// Row-wise and elementwise kernels: RMSNorm, RoPE, SwiGLU, cross-entropy, AdamW, each with its backward beneath.
+// Row-wise and elementwise kernels: RMSNorm, RoPE, cross-entropy, AdamW, each with its backward beneath.
 // Sums over a row run in an order that depends on its length only; sums over rows are split by column, in row order.
 // Refuses: shape checks, which CpuBackend does.
 
@@ -27,13 +27,6 @@ internal static unsafe class RowKernels
         public int* Positions;
         public int Rows, Columns, Half;
         public float Direction;
-    }
-
-    public struct Gate
-    {
-        public float* A, B, Y, DA, DB;
-        public int Length;
-        public bool Accumulate;
     }
 
     public struct Loss
@@ -68,11 +61,6 @@ internal static unsafe class RowKernels
     }
 
     public static void Rope(Turn* job, CpuPool pool) => pool.Run(Tasks(job->Rows), &RopeTask, job);
-
-    public static void SwiGlu(Gate* job, CpuPool pool) => pool.Run(Chunks(job->Length), &SwiGluTask, job);
-
-    public static void SwiGluBackward(Gate* job, CpuPool pool) =>
-        pool.Run(Chunks(job->Length), &SwiGluBackwardTask, job);
 
     public static void CrossEntropy(Loss* job, CpuPool pool) => pool.Run(Tasks(job->Rows), &CrossEntropyTask, job);
 
@@ -216,75 +204,6 @@ internal static unsafe class RowKernels
                     b[i] = y * cosine[i] + x * s;
                 }
             }
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void SwiGluTask(void* context, int task)
-    {
-        var job = (Gate*)context;
-        var i = task * Chunk;
-        var end = Math.Min(job->Length, i + Chunk);
-        for (; FourVectors.IsSupported && i + FourVectors.Count <= end; i += FourVectors.Count)
-        {
-            (FastMath.Silu(FourVectors.Load(job->A + i)) * FourVectors.Load(job->B + i)).Store(job->Y + i);
-        }
-
-        if (Vector512.IsHardwareAccelerated)
-        {
-            for (; i + 16 <= end; i += 16)
-            {
-                (FastMath.Silu(Vector512.Load(job->A + i)) * Vector512.Load(job->B + i)).Store(job->Y + i);
-            }
-        }
-
-        for (; i + 8 <= end; i += 8)
-        {
-            (FastMath.Silu(Vector256.Load(job->A + i)) * Vector256.Load(job->B + i)).Store(job->Y + i);
-        }
-
-        for (; i < end; i++)
-        {
-            job->Y[i] = FastMath.Silu(job->A[i]) * job->B[i];
-        }
-    }
-
-    /// <summary>y = a z b, z = 1 / (1 + exp(-a)); dz/da = z (1 - z), so da = dy b z (1 + a (1 - z)), db = dy a z.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void SwiGluBackwardTask(void* context, int task)
-    {
-        var job = (Gate*)context;
-        var i = task * Chunk;
-        var end = Math.Min(job->Length, i + Chunk);
-        for (; FourVectors.IsSupported && i + FourVectors.Count <= end; i += FourVectors.Count)
-        {
-            var one = Vector512<float>.One;
-            var (a, b, dy) = (FourVectors.Load(job->A + i), FourVectors.Load(job->B + i), FourVectors.Load(job->Y + i));
-            var z = FastMath.Sigmoid(a);
-            var (dA, dB) = (dy * b * z * ((a * (one - z)) + one), dy * a * z);
-            (job->Accumulate ? FourVectors.Load(job->DA + i) + dA : dA).Store(job->DA + i);
-            (job->Accumulate ? FourVectors.Load(job->DB + i) + dB : dB).Store(job->DB + i);
-        }
-
-        if (Vector512.IsHardwareAccelerated)
-        {
-            for (; i + 16 <= end; i += 16)
-            {
-                var one = Vector512<float>.One;
-                var (a, b, dy) = (Vector512.Load(job->A + i), Vector512.Load(job->B + i), Vector512.Load(job->Y + i));
-                var z = FastMath.Sigmoid(a);
-                var (dA, dB) = (dy * b * z * (one + a * (one - z)), dy * a * z);
-                (job->Accumulate ? Vector512.Load(job->DA + i) + dA : dA).Store(job->DA + i);
-                (job->Accumulate ? Vector512.Load(job->DB + i) + dB : dB).Store(job->DB + i);
-            }
-        }
-
-        for (; i < end; i++)
-        {
-            var (a, b, dy) = (job->A[i], job->B[i], job->Y[i]);
-            var z = FastMath.Sigmoid(a);
-            job->DA[i] = (job->Accumulate ? job->DA[i] : 0f) + dy * b * z * (1f + a * (1f - z));
-            job->DB[i] = (job->Accumulate ? job->DB[i] : 0f) + dy * a * z;
         }
     }
 

@@ -30,19 +30,12 @@ internal static unsafe class Softmax
         new Span<float>(tail, Lanes).Fill(float.NegativeInfinity);
         new Span<float>(x + whole, length - whole).CopyTo(new Span<float>(tail, Lanes));
         float total;
+        var i = 0;
         if (Vector512.IsHardwareAccelerated)
         {
+            var sums = Lanes512.AreHere ? ExpOfMost<Vector512<float>, Lanes512>(x, whole, max, scale, out i).A : default;
             var shift = Vector512.Create(max);
             var factor = Vector512.Create(scale);
-            Vector512<float> sums = default;
-            var i = 0;
-            for (; FourVectors.IsSupported && i + FourVectors.Count <= whole; i += FourVectors.Count)
-            {
-                var e = FastMath.ExpBelowZero((FourVectors.Load(x + i) - shift) * factor);
-                e.Store(x + i);
-                sums = sums + e.A + e.B + e.C + e.D; // in the order of one vector at a time
-            }
-
             for (; i < whole; i += Lanes)
             {
                 var e = FastMath.ExpBelowZero((Vector512.Load(x + i) - shift) * factor);
@@ -56,10 +49,11 @@ internal static unsafe class Softmax
         }
         else
         {
+            var sums = Lanes256.AreHere ? ExpOfMost<Vector256<float>, Lanes256>(x, whole, max, scale, out i) : default;
+            var (low, high) = (sums.A, sums.B);
             var shift = Vector256.Create(max);
             var factor = Vector256.Create(scale);
-            Vector256<float> low = default, high = default;
-            for (var i = 0; i <= whole; i += Lanes)
+            for (; i <= whole; i += Lanes)
             {
                 var at = i < whole ? x + i : tail;
                 var a = FastMath.ExpBelowZero((Vector256.Load(at) - shift) * factor);
@@ -75,6 +69,32 @@ internal static unsafe class Softmax
 
         new Span<float>(tail, length - whole).CopyTo(new Span<float>(x + whole, length - whole));
         return total;
+    }
+
+    /// <summary>The exponentials of as many as fill four vectors, and their number; returns the sums of sixteen lanes, in one vector or in A and B.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static FourVectors<TVector, TLanes> ExpOfMost<TVector, TLanes>(float* x, int length, float max, float scale, out int count)
+        where TVector : struct
+        where TLanes : struct, ILanes<TVector>
+    {
+        var (a, b) = (TLanes.Create(0f), TLanes.Create(0f));
+        for (count = 0; count + FourVectors<TVector, TLanes>.Count <= length; count += FourVectors<TVector, TLanes>.Count)
+        {
+            var e = FastMath.ExpBelowZero((FourVectors<TVector, TLanes>.Load(x + count) - max) * scale);
+            e.Store(x + count);
+            // In the order of sixteen at a time.
+            a = TLanes.Add(a, e.A);
+            if (TLanes.Count == Lanes)
+            {
+                a = TLanes.Add(TLanes.Add(TLanes.Add(a, e.B), e.C), e.D);
+            }
+            else
+            {
+                (a, b) = (TLanes.Add(a, e.C), TLanes.Add(TLanes.Add(b, e.B), e.D));
+            }
+        }
+
+        return new(a, b, b, b);
     }
 
     /// <summary>The largest of those that are numbers, or NaN; the sum of exponentials sees a NaN in any case.</summary>
@@ -94,22 +114,26 @@ internal static unsafe class Softmax
             }
 
             a = Vector512.MaxNative(a, b);
-            var halves = Vector256.MaxNative(a.GetLower(), a.GetUpper());
-            var quarter = Vector128.MaxNative(halves.GetLower(), halves.GetUpper());
-            max = MathF.Max(MathF.Max(quarter[0], quarter[1]), MathF.Max(quarter[2], quarter[3]));
+            max = Across(Vector256.MaxNative(a.GetLower(), a.GetUpper()));
         }
         else
         {
-            var largest = Vector256.Create(float.NegativeInfinity);
-            for (; i + 8 <= length; i += 8)
+            var a = Vector256.Create(float.NegativeInfinity);
+            var (b, c, d) = (a, a, a);
+            for (; i + 32 <= length; i += 32)
             {
-                largest = Vector256.MaxNative(largest, Vector256.Load(x + i));
+                a = Vector256.MaxNative(a, Vector256.Load(x + i));
+                b = Vector256.MaxNative(b, Vector256.Load(x + i + 8));
+                c = Vector256.MaxNative(c, Vector256.Load(x + i + 16));
+                d = Vector256.MaxNative(d, Vector256.Load(x + i + 24));
             }
 
-            for (var lane = 0; lane < 8; lane++)
+            for (; i + 8 <= length; i += 8)
             {
-                max = MathF.Max(max, largest.GetElement(lane));
+                a = Vector256.MaxNative(a, Vector256.Load(x + i));
             }
+
+            max = Across(Vector256.MaxNative(Vector256.MaxNative(a, b), Vector256.MaxNative(c, d)));
         }
 
         for (; i < length; i++)
@@ -118,6 +142,12 @@ internal static unsafe class Softmax
         }
 
         return max;
+    }
+
+    private static float Across(Vector256<float> v)
+    {
+        var half = Vector128.MaxNative(v.GetLower(), v.GetUpper());
+        return MathF.Max(MathF.Max(half[0], half[1]), MathF.Max(half[2], half[3]));
     }
 
     /// <summary>softmax(logits)[token], without writing the rest.</summary>
