@@ -1,4 +1,4 @@
-// A token, a round and a training step allocate nothing once memory has grown to its size: 0 bytes over all threads.
+// A token, a round and a training step allocate nothing once memory has grown to its size: 0 bytes over all threads; a text only what is handed out.
 // Source: the runtime's own count of allocated bytes, read between rounds and around steps; a second run of the same work.
 // Controls: a drafter that makes an array per draft, a caller that boxes, a data set that copies. Not here: what a text costs to start.
 
@@ -82,6 +82,26 @@ public sealed class AllocationTests : IDisposable
             Assert.True(bytes == 0, $"{decoder.GetType().Name}: {bytes} bytes");
         }
     }
+
+    // 25 random models: what a text costs besides its start is the array that is handed out, four bytes a token.
+    [Fact]
+    public void A_longer_text_costs_its_own_tokens_and_no_more() => Cases.RunSeeds(25, seed =>
+    {
+        var drawn = new ExactnessCase(_backend, (ulong)seed);
+        var decoder = new Autoregressive(drawn.Model, drawn.Law, drawn.Rule);
+        int[] prompt = [drawn.Prompt[0]];
+        long Bytes(int tokens)
+        {
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            var decoded = decoder.Decode(prompt, drawn.U, new DecodeLimits(tokens, []));
+            var bytes = GC.GetAllocatedBytesForCurrentThread() - before;
+            Assert.Equal(tokens, decoded.Tokens.Length);
+            return bytes;
+        }
+
+        Bytes(20); // whatever grows has grown
+        Assert.Equal(sizeof(int) * 16, Bytes(20) - Bytes(4));
+    });
 
     [Fact]
     public void A_step_of_language_model_training_allocates_nothing()
