@@ -1,6 +1,6 @@
 // What every row of the report needs: the plan, our backend, the peers that this machine has, and buffers of random numbers.
 // Kernel paths are forced one at a time; the first is what the machine would choose.
-// Refuses: nothing; a missing peer or path is null.
+// Refuses: nothing; a missing peer or path is null, and Missing says why.
 
 using System.Numerics;
 using Ptp.Bench.Peers;
@@ -39,10 +39,23 @@ internal sealed class Bench : IDisposable
         Plan = plan;
         Backend = new CpuBackend();
         OneThread = new CpuBackend(1);
-        Blas = peers ? OpenBlas.Find(Backend.Threads) : null;
-        Onnx = peers ? OnnxRuntime.Find(Backend.Threads) : null;
-        Torch = peers ? Torch.Find(Backend.Threads) : null;
-        Llama = peers ? LlamaBench.Find(Backend.Threads) : null;
+        if (!peers)
+        {
+            return;
+        }
+
+        Blas = OpenBlas.Find(Backend.Threads);
+        (Onnx, var onnx) = OnnxRuntime.Find(Backend.Threads);
+        Torch = Torch.Find(Backend.Threads);
+        Llama = LlamaBench.Find(Backend.Threads);
+        (object? Peer, string Name, string? Why)[] all =
+        [
+            (Blas, "OpenBLAS", "no libopenblas on the library path"),
+            (Onnx, "ONNX Runtime", onnx),
+            (Torch, "PyTorch", "no Python with torch; PTP_PYTHON names one"),
+            (Llama, LlamaBench.Peer.Name, "no llama-bench; PTP_LLAMA_BENCH names it"),
+        ];
+        Missing = [.. all.Where(p => p.Peer is null).Select(p => $"{p.Name} is not there: {p.Why}")];
     }
 
     public Plan Plan { get; }
@@ -58,6 +71,9 @@ internal sealed class Bench : IDisposable
     public Torch? Torch { get; }
 
     public LlamaBench? Llama { get; }
+
+    /// <summary>Peers that were looked for in vain, and why.</summary>
+    public IReadOnlyList<string> Missing { get; } = [];
 
     /// <summary>Back to what the machine would choose.</summary>
     public void Leave() => MatMul.Width = _width;

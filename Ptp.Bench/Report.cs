@@ -33,10 +33,15 @@ internal static partial class Report
     /// <param name="plan">How long.</param>
     /// <param name="peers">False to leave all peers out.</param>
     /// <param name="only">Groups; empty = all.</param>
-    /// <param name="watch">Told of each row.</param>
+    /// <param name="watch">Told of each row, and of peers that are not there.</param>
     public static IReadOnlyList<Row> Measure(Plan plan, bool peers, IReadOnlyCollection<string> only, Action<string> watch)
     {
         using var bench = new Bench(plan, peers);
+        foreach (var missing in bench.Missing)
+        {
+            watch(missing);
+        }
+
         var rows = new List<Row>();
         foreach (var (name, measure) in s_groups.Where(g => only.Count == 0 || only.Contains(g.Name)))
         {

@@ -1,6 +1,6 @@
 // ONNX Runtime on one-node graphs, in this process, with preallocated inputs and outputs. The managed package is small and always
 // here; the native library (some 30 MB) is fetched only when Ptp.Bench is restored by itself, and looked for in NuGet's folder.
-// Refuses: nothing; where the library is missing there is no peer.
+// Refuses: nothing; where the library is missing there is no peer, and the report says why.
 
 using System.Runtime.InteropServices;
 using System.Runtime.Loader;
@@ -30,16 +30,22 @@ internal sealed class OnnxRuntime : IDisposable
     /// <summary>As the library says.</summary>
     public string Version { get; }
 
-    /// <summary>The library on this machine, or null.</summary>
-    public static OnnxRuntime? Find(int threads)
+    /// <summary>The library on this machine, or null and what stands in its way.</summary>
+    public static (OnnxRuntime? Runtime, string? Missing) Find(int threads)
     {
+        if (NativeFile() is not { } path)
+        {
+            return (null, $"no native library in {Folder}; 'dotnet restore Ptp.Bench' fetches it, a build of the solution does not");
+        }
+
         try
         {
-            return FindNative() is { } path && NativeLibrary.TryLoad(path, out var library) ? Load(library, threads) : null;
+            return (Load(NativeLibrary.Load(path), threads), null);
         }
-        catch (Exception e) when (e is DllNotFoundException or FileNotFoundException or TypeInitializationException or EntryPointNotFoundException)
+        catch (Exception e) when (e is DllNotFoundException or BadImageFormatException or FileNotFoundException or TypeInitializationException
+            or EntryPointNotFoundException or OnnxRuntimeException)
         {
-            return null;
+            return (null, $"{path} does not load: {(e.InnerException ?? e).Message}");
         }
     }
 
@@ -88,14 +94,17 @@ internal sealed class OnnxRuntime : IDisposable
         return new OnnxRuntime(threads);
     }
 
-    private static string? FindNative()
+    private static string Folder => Path.Combine(
+        Environment.GetEnvironmentVariable("NUGET_PACKAGES")
+            ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages"),
+        "microsoft.ml.onnxruntime");
+
+    /// <summary>The latest version's library, or null.</summary>
+    private static string? NativeFile()
     {
-        var packages = Environment.GetEnvironmentVariable("NUGET_PACKAGES")
-            ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
-        var versions = Path.Combine(packages, "microsoft.ml.onnxruntime");
         var file = OperatingSystem.IsWindows() ? "onnxruntime.dll" : OperatingSystem.IsMacOS() ? "libonnxruntime.dylib" : "libonnxruntime.so";
-        return Directory.Exists(versions)
-            ? Directory.EnumerateDirectories(versions).OrderDescending(StringComparer.Ordinal)
+        return Directory.Exists(Folder)
+            ? Directory.EnumerateDirectories(Folder).OrderDescending(StringComparer.Ordinal)
                 .Select(v => Path.Combine(v, "runtimes", PortableIdentifier, "native", file)).FirstOrDefault(File.Exists)
             : null;
     }

@@ -45,15 +45,28 @@ internal static class ModelRows
         }
     }
 
-    /// <summary>Bytes that a decoded token allocates: those of a long text less those of a short one.</summary>
+    /// <summary>Bytes that a decoded token allocates, from the first to the last of a text; the text itself, four bytes a token, is handed out behind it.</summary>
     public static Row Allocation(Bench bench)
     {
         var name = bench.Plan.Of("66k", "4.2M", "4.2M");
         var decoder = Plain(new Transformer(bench.Backend, Shapes.Named(name), 1));
-        // All threads of the process are counted, and what others allocate meanwhile can only be more: the least of some runs, and none below 0.
-        double Bytes(int tokens) => Enumerable.Range(0, 5).Min(_ => TrainingRows.AllocationOf("", () => Text(decoder, tokens), 2).Ours!.Value);
-        var row = TrainingRows.AllocationOf($"decoded token, {name}", () => { }, 1);
-        return row with { Ours = Math.Max(0, (Bytes(128) - Bytes(64)) / 64) };
+        var (first, last, tokens) = (0L, 0L, 0);
+        bool Count(Commitment commitment)
+        {
+            last = GC.GetTotalAllocatedBytes(true);
+            first = tokens == 0 ? last : first;
+            tokens += commitment.Tokens.Length;
+            return true;
+        }
+
+        // All threads of the process are counted, and what others allocate meanwhile can only be more: the least of some texts.
+        var least = Enumerable.Range(0, 5).Min(_ =>
+        {
+            tokens = 0;
+            decoder.Decode([1], Auxiliaries.FromSeed(1), new DecodeLimits(128, []), Count);
+            return (last - first) / (tokens - 1.0);
+        });
+        return new Row("Allocation", $"bytes per decoded token, {name}", least, Unit.Bytes, Floor: 0);
     }
 
     /// <summary>Time of a call of eight rows in calls of one row.</summary>

@@ -54,7 +54,8 @@ internal static class TrainingRows
             body();
         }
 
-        return new Row("Allocation", $"bytes per {name}", (GC.GetTotalAllocatedBytes(true) - before) / (double)calls, Unit.Bytes, Floor: 0);
+        var bytes = GC.GetTotalAllocatedBytes(true) - before; // before the row's name, which is a string of its own
+        return new Row("Allocation", $"bytes per {name}", bytes / (double)calls, Unit.Bytes, Floor: 0);
     }
 
     /// <summary>A trainer on random texts, and how long they are.</summary>

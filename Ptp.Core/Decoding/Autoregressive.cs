@@ -45,7 +45,8 @@ internal static class Rounds
         session.Start(prompt);
         start?.Invoke();
         var promptSeconds = clock.Elapsed.TotalSeconds;
-        var output = new List<int>(Math.Min(limits.MaxNewTokens, session.Room));
+        var output = session.Generated;
+        output.EnsureCapacity(Math.Min(limits.MaxNewTokens, session.Room));
         var stop = StopBefore(0, limits, session);
         while (stop is null)
         {

@@ -63,6 +63,9 @@ public sealed class ModelSession
     /// <summary>Prompt and committed tokens.</summary>
     public List<int> Tokens { get; } = [];
 
+    /// <summary>Committed tokens without the prompt: the list that rounds grow, the same for every text.</summary>
+    internal List<int> Generated { get; } = [];
+
     /// <summary>Fresh randomness of the text, for drafters that draw and rules that test; a decoder sets it per text.</summary>
     public Dice Dice { get; set; } = Dice.From(new RandomStream(0, "verification"));
 
@@ -83,6 +86,7 @@ public sealed class ModelSession
         Tokens.Clear();
         Tokens.EnsureCapacity(Model.Config.MaxContext);
         Tokens.AddRange(prompt);
+        Generated.Clear();
         _committed = new int[Room];
         Prefill(prompt.Count - 1);
     }

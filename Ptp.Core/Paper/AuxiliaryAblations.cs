@@ -1,6 +1,6 @@
 // The other features of u: those that the paper's ablation compares (its section 4.1: u itself, a thermometer; and its code: sawtooth,
 // cosines, a table of n rows), and clocks, the scale on which races compare: g = -ln(-ln u), a Gumbel number. Each with a bias feature.
-// Refuses: thermometers and tables of less than two steps.
+// Small networks behind them ("NN") are in AuxiliaryMlp. Refuses: thermometers and tables of less than two steps.
 
 namespace Ptp.Core.Paper;
 

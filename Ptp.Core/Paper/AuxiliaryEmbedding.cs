@@ -12,7 +12,8 @@ public abstract class AuxiliaryEmbedding
 {
     /// <summary>The names that <see cref="Parse"/> knows, for people.</summary>
     public const string Choices =
-        "binary-float, fixed-point, constant, number, sawtooth, cosine, or linear:n, thermometer:n, table:n, clocks:n with n from 2 to 4096";
+        "binary-float, fixed-point, constant, number, sawtooth, cosine, or linear:n, thermometer:n, table:n, clocks:n with n from 2 to 4096; "
+        + "each also with a small network behind it, as number+mlp:64";
 
     /// <summary>The embedding as options and files name it.</summary>
     public abstract string Name { get; }
@@ -20,6 +21,9 @@ public abstract class AuxiliaryEmbedding
     /// <summary>F, the number of features.</summary>
     /// <param name="numbersPerToken">Numbers of one slot.</param>
     public abstract int FeatureCount(int numbersPerToken);
+
+    /// <summary>W of the small network that reads the features beside the table; 0 = none.</summary>
+    public virtual int MlpWidth => 0;
 
     /// <summary>Writes the features of one slot.</summary>
     /// <param name="u">The slot's numbers, in [0, 1).</param>
@@ -71,6 +75,8 @@ public abstract class AuxiliaryEmbedding
             "number" => new NumberEmbedding(),
             "sawtooth" => new SawtoothEmbedding(),
             "cosine" => new CosineEmbedding(),
+            _ when name.IndexOf(MlpEmbedding.Mark, StringComparison.Ordinal) is > 0 and var at && Sized(name[at..], MlpEmbedding.Mark) is { } width =>
+                new MlpEmbedding(Parse(name[..at]), width),
             _ when Sized(name, "linear:") is { } knots => new LinearEmbedding(knots),
             _ when Sized(name, "thermometer:") is { } steps => new ThermometerEmbedding(steps),
             _ when Sized(name, "clocks:") is { } racers => new ClockEmbedding(racers),

@@ -37,6 +37,7 @@ public sealed class SlotModel
     private float[] _features = [];
     private float[] _numbers = [];
     private int[] _lastTokens = [];
+    private readonly AuxiliaryMlp? _mlp;
 
     /// <summary>Slots on <paramref name="network"/>; the embedding table starts small and random.</summary>
     /// <param name="network">The base model (with <paramref name="lora"/>), or a student of its own (without).</param>
@@ -67,6 +68,7 @@ public sealed class SlotModel
             $"at most {MostFeatures}", "Choose a rule of fewer numbers, or an embedding of fewer features each, such as linear:2 or constant.");
         Table = new Parameter(network.Backend, "ptp.auxiliary_embedding.weight", network.Config.HiddenSize, features);
         Initialise.Gaussian(Table, new RandomStream(seed, "auxiliary embedding"), 0.02);
+        _mlp = embedding.MlpWidth > 0 ? new AuxiliaryMlp(network.Backend, network.Config.HiddenSize, features, embedding.MlpWidth, seed) : null;
         if (start == SlotStart.MeanToken)
         {
             StartAtMeanToken();
@@ -84,6 +86,9 @@ public sealed class SlotModel
 
     /// <summary>Table [D, F] that features [F] are multiplied with.</summary>
     public Parameter Table { get; }
+
+    /// <summary>All that embeds u: <see cref="Table"/>, and the small network beside it if the embedding has one.</summary>
+    public IEnumerable<Parameter> EmbeddingParameters => [Table, .. _mlp?.Parameters ?? []];
 
     /// <summary>N.</summary>
     public int Slots { get; }
@@ -128,7 +133,7 @@ public sealed class SlotModel
     public bool SharesBase => Lora is not null;
 
     /// <summary>What distillation trains: the flow head alone if there is one.</summary>
-    public IEnumerable<Parameter> Trained => Flow?.Parameters ?? [.. Lora?.Parameters ?? Network.Parameters, Table, .. Sampler?.Parameters ?? []];
+    public IEnumerable<Parameter> Trained => Flow?.Parameters ?? [.. Lora?.Parameters ?? Network.Parameters, .. EmbeddingParameters, .. Sampler?.Parameters ?? []];
 
     /// <summary>True if draft trees and branches can be read off its slots' laws: gated, categorical, and bent by no flow head.</summary>
     public bool HasTrees => this is { Reading: SlotReading.Categorical, SharesBase: true, Flow: null };
@@ -196,7 +201,9 @@ public sealed class SlotModel
             tape.Embedding(Network.Embeddings, lastTokens, x);
         }
 
-        tape.MatMul(tape.Constant(_features.AsSpan(0, rows * width), rows, width), Table, x, accumulate: anchored);
+        var features = tape.Constant(_features.AsSpan(0, rows * width), rows, width);
+        tape.MatMul(features, Table, x, accumulate: anchored);
+        _mlp?.Add(tape, features, x);
     }
 
     /// <summary>Embeds u of tokens g, g + 1, ..., which follow <paramref name="lastToken"/>, into rows of <paramref name="x"/>.</summary>

@@ -150,5 +150,5 @@ public static class PtpAdapter
 
     /// <summary>Parameters of the adapter file: all that is trained, less a student's network.</summary>
     private static IEnumerable<Parameter> Own(SlotModel ptp) => ptp.Flow is { } flow ? flow.Parameters :
-        [.. ptp.Lora?.Parameters ?? [], ptp.Table, .. ptp.Sampler?.Parameters ?? []];
+        [.. ptp.Lora?.Parameters ?? [], .. ptp.EmbeddingParameters, .. ptp.Sampler?.Parameters ?? []];
 }

@@ -21,6 +21,7 @@ internal sealed record PageHead(string Prompt, string Text, IReadOnlyList<(strin
 internal static class RoundsPage
 {
     private const int ContextLength = 60;
+    private const int LongestWord = 16;
     private const int BarWidth = 120;
     private static readonly XNamespace s_html = "http://www.w3.org/1999/xhtml";
     private static readonly XNamespace s_svg = "http://www.w3.org/2000/svg";
@@ -211,7 +212,17 @@ internal static class RoundsPage
 
     private static XAttribute Number(string name, double value) => new(name, value.ToString("0.##", CultureInfo.InvariantCulture));
 
-    private static XElement Token(string text, string kind) => Element("span", "token " + kind, text);
+    /// <summary>A token; what is struck through is its text, not the space before it, where a line would read as a dash.</summary>
+    private static XElement Token(string text, string kind)
+    {
+        if (kind is not ("rejected" or "discarded" or "unchecked"))
+        {
+            return Element("span", "token " + kind, text);
+        }
+
+        var space = string.IsNullOrWhiteSpace(text) ? 0 : text.Length - text.TrimStart(' ').Length;
+        return Element("span", "token " + kind, text[..space], Element("s", "", text[space..]));
+    }
 
     private static XElement Meta(string name, string content) =>
         new(s_html + "meta", new XAttribute("name", name), new XAttribute("content", content));
@@ -222,7 +233,7 @@ internal static class RoundsPage
     /// <summary>A space of no width for no text: HTML does not know elements that close themselves.</summary>
     private static string NotEmpty(string text) => text.Length > 0 ? text : "\u200b";
 
-    /// <summary>The end of a text, cut between characters.</summary>
+    /// <summary>The end of a text, cut between words where one ends soon, else between characters.</summary>
     private static string Shortened(string text, int most = ContextLength)
     {
         if (text.Length <= most)
@@ -231,6 +242,7 @@ internal static class RoundsPage
         }
 
         var cut = text.Length - most;
-        return "\u2026" + text[(char.IsLowSurrogate(text[cut]) ? cut + 1 : cut)..];
+        var space = text.IndexOf(' ', cut, Math.Min(LongestWord, most));
+        return "\u2026" + text[(space >= 0 ? space : char.IsLowSurrogate(text[cut]) ? cut + 1 : cut)..];
     }
 }

@@ -27,7 +27,7 @@ internal static class RoundsStyle
         dd { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
         .legend { display: flex; flex-wrap: wrap; gap: .25rem 1rem; color: var(--dim); font-size: .8rem; margin: 0 0 .8rem;
           padding: 0; list-style: none; }
-        .legend .token { margin-right: .35rem; }
+        .legend .token, .legend .branch { margin: 0 .35rem 0 0; }
         .round { display: grid; grid-template: auto 1fr / 11rem 1fr; gap: .1rem .8rem; padding: .5rem 0;
           border-top: 1px solid var(--line); }
         .what { color: var(--dim); font-size: .75rem; }
@@ -48,9 +48,9 @@ internal static class RoundsStyle
         .token.corrected { color: var(--corrected); background: var(--corrected-bg); border-color: var(--corrected); }
         .token.bonus { color: var(--bonus); background: var(--bonus-bg); border: 1px dashed var(--bonus); }
         .token.plain { border-color: var(--line); }
-        .token.rejected { color: var(--rejected); text-decoration: line-through; }
-        .token.discarded { color: var(--dim); text-decoration: line-through; }
-        .token.unchecked { color: var(--dim); text-decoration: line-through; border: 1px dotted var(--dim); }
+        .token.rejected { color: var(--rejected); }
+        .token.discarded { color: var(--dim); }
+        .token.unchecked { color: var(--dim); border: 1px dotted var(--dim); }
         .slot svg { display: block; overflow: visible; width: 100%; max-width: 11rem; margin-top: .2rem; }
         .track { fill: var(--track); }
         .at.accepted { fill: var(--accepted); }

@@ -1,4 +1,5 @@
-// ptp study coupling: how often the same u picks the same token from the base's law p and a small model's law q, by pick rule and order.
+// ptp study coupling: how often the same u picks the same token from the base's law p and a small model's law q, by pick rule and order; and from
+// a law of stories260K (in the folder that PTP_DATA names, if it is there) and the same law with noise of standard deviation 0.4 on its logits.
 //   shared u in some order: sum_j |[F_{j-1}, F_j) and [G_{j-1}, G_j)|, exact; tree and races: counted over fresh u; bound: 1 - TV(p, q)
 // Published: any coupling <= 1 - TV; a race of all tokens >= (1 - TV)/(1 + TV) (Daliri et al. 2024); shared u depends on the order.
 // Refuses: to run without the models.
@@ -21,31 +22,52 @@ internal static class CouplingStudy
     private const int MostTokens = 64;
     private const int Draws = 16; // per place and rule
     private const int Permutations = 20; // per place, for the range of orders
+    private const double Noise = 0.4;
+
+    /// <summary>Logits of q behind every token, [T][V], from the tokens and the logits of p.</summary>
+    private delegate float[][] Other(int[] tokens, float[][] logits);
 
     private static readonly (string Name, string Rule)[] s_rules = [("tree pick", "tree"), ("race of 46 twice", "race:46"), ("race of all tokens (Gumbel)", "gumbel")];
 
     public static void Run(StudySpace space)
     {
         var model = ModelChoice.Load(null, null, space.Backend);
-        var shelf = new DraftShelf(space.Backend, null, isDefault: true);
-        string[] names = [DraftShelf.Small, DraftShelf.Smallest];
-        (string Name, double Temperature)[] columns = [.. names.SelectMany(name => ((string, double)[])[(name, 0.7), (name, 1)])];
+        var columns = new List<string>();
         var rows = new Dictionary<string, List<double>>();
-        foreach (var (name, temperature) in columns)
+        void Measure(string name, ModelChoice of, SamplingOptions law, Other other)
         {
-            var small = shelf.Find(name) ?? throw new PtpException(
-                "Run a study", $"no folder models/drafts/{name} here, in a folder above, or beside ptp", "the models that come with ptp", "Run it inside the repository.");
-            foreach (var (row, value) in Agreement(space, model, small, new SamplingOptions { Temperature = temperature }))
+            foreach (var (row, value) in Agreement(space, Laws(space, of, law, other), of.Model.Config.VocabularySize))
             {
                 (rows.TryGetValue(row, out var values) ? values : rows[row] = []).Add(value);
             }
 
-            space.Note(Invariant($"{name}, temperature {temperature}"));
+            columns.Add(name);
+            space.Note(name);
+        }
+
+        foreach (var name in (string[])[DraftShelf.Small, DraftShelf.Smallest])
+        {
+            var small = new DraftShelf(space.Backend, null, isDefault: true).Find(name) ?? throw new PtpException(
+                "Run a study", $"no folder models/drafts/{name} here, in a folder above, or beside ptp", "the models that come with ptp", "Run it inside the repository.");
+            foreach (var temperature in (double[])[0.7, 1])
+            {
+                Measure(Invariant($"{name}, T {temperature}"), model, new SamplingOptions { Temperature = temperature }, (tokens, _) => Logits(space, small, tokens));
+            }
+        }
+
+        if (Stories(space) is { } stories)
+        {
+            var random = new RandomStream(2, "noise on logits");
+            foreach (var law in (SamplingOptions[])[new() { Temperature = 0.7, TopP = 0.9 }, new() { Temperature = 1 }])
+            {
+                Measure(Invariant($"stories260K and noise, T {law.Temperature}, top-p {law.TopP}"), stories, law,
+                    (_, logits) => [.. logits.Select(row => Array.ConvertAll(row, x => x + (float)(Noise * random.NextGaussian())))]);
+            }
         }
 
         var table = new StudyTable("The same u, two laws: how often the tokens are equal",
             Invariant($"p: the embedded model; q: a small model; every place of {space.Cases(Texts)} texts of {space.Tokens(MostTokens)} tokens. In brackets the share of 1 - TV."),
-            ["coupling", .. columns.Select(c => Invariant($"{c.Name}, T {c.Temperature}"))]);
+            ["coupling", .. columns]);
         var most = rows["1 - TV: the most that any coupling reaches"];
         foreach (var (name, values) in rows)
         {
@@ -100,11 +122,10 @@ internal static class CouplingStudy
         return (double)equal / draws;
     }
 
-    /// <summary>Rows of the table for a pair of models: means over all places.</summary>
-    private static IEnumerable<(string Row, double Mean)> Agreement(StudySpace space, ModelChoice model, Transformer small, SamplingOptions law)
+    /// <summary>Rows of the table for pairs of laws: means over all places.</summary>
+    private static IEnumerable<(string Row, double Mean)> Agreement(StudySpace space, List<(float[] P, float[] Q)> places, int vocabulary)
     {
-        var places = Laws(space, model, small, law);
-        var (vocabulary, random) = (model.Model.Config.VocabularySize, new RandomStream(1, "couplings"));
+        var random = new RandomStream(1, "couplings");
         int[] ids = [.. Enumerable.Range(0, vocabulary)];
         int[] permuted = Permuted(ids, random);
         var mean = new double[vocabulary];
@@ -140,34 +161,44 @@ internal static class CouplingStudy
         yield return ("(1 - TV)/(1 + TV): bound of the race of all tokens", Mean((p, q) => Common(p, q) / (2 - Common(p, q))));
     }
 
-    /// <summary>Laws of both models behind every token of the base's texts.</summary>
-    private static List<(float[] P, float[] Q)> Laws(StudySpace space, ModelChoice model, Transformer small, SamplingOptions law)
+    /// <summary>Laws p and q behind every token of a model's texts.</summary>
+    private static List<(float[] P, float[] Q)> Laws(StudySpace space, ModelChoice model, SamplingOptions law, Other other)
     {
         var transform = new LogitsTransform(law, model.Model.Config.VocabularySize);
         var places = new List<(float[], float[])>();
         foreach (var text in BaseTexts.Written(model, law, space.Cases(Texts), space.Tokens(MostTokens)))
         {
-            places.AddRange(Of(model.Model, text.Tokens).Zip(Of(small, text.Tokens)));
+            var logits = Logits(space, model.Model, text.Tokens);
+            places.AddRange(logits.Select(Law).Zip(other(text.Tokens, logits).Select(Law)));
         }
 
         return places;
 
-        List<float[]> Of(Transformer network, int[] tokens)
+        float[] Law(float[] row)
         {
-            var tape = new Tape(space.Backend);
-            var logits = network.Forward(tape, tokens, new CallRows([.. Enumerable.Range(0, tokens.Length)], Visibility.Causal(0, tokens.Length))).Value;
-            var laws = new List<float[]>();
-            for (var row = 0; row < tokens.Length; row++)
-            {
-                var own = new float[logits.Columns];
-                space.Backend.Download(logits.Slice(row, 1), own);
-                transform.ToLaw(own, own);
-                laws.Add(own);
-            }
-
-            return laws;
+            var own = new float[row.Length];
+            transform.ToLaw(row, own);
+            return own;
         }
     }
+
+    /// <summary>Logits behind every token of a text, [T][V].</summary>
+    private static float[][] Logits(StudySpace space, Transformer network, int[] tokens)
+    {
+        var logits = network.Forward(new Tape(space.Backend), tokens, new CallRows([.. Enumerable.Range(0, tokens.Length)], Visibility.Causal(0, tokens.Length))).Value;
+        return [.. Enumerable.Range(0, tokens.Length).Select(row =>
+        {
+            var own = new float[logits.Columns];
+            space.Backend.Download(logits.Slice(row, 1), own);
+            return own;
+        })];
+    }
+
+    /// <summary>stories260K, or null where there is no such folder.</summary>
+    private static ModelChoice? Stories(StudySpace space) =>
+        Environment.GetEnvironmentVariable("PTP_DATA") is { Length: > 0 } data && Path.Combine(data, "models", "stories260K-hf") is var folder && Directory.Exists(folder)
+            ? ModelChoice.Load(folder, Path.Combine(data, "tokenizers", "tok512", "tok512.bin"), space.Backend)
+            : null;
 
     private static double Common(float[] p, float[] q) => p.Zip(q, (a, b) => (double)Math.Min(a, b)).Sum();
 

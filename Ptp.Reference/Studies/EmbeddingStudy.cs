@@ -1,6 +1,6 @@
 // ptp study embeddings: the features of u that slots see (paper 4.1 and its ablation), O-PTP by cross-entropy and C-PTP by KL.
 //   correct tokens of a draft of 16; every embedding of the library that serves one number per token
-// The paper's "NN" rows put an MLP behind the features; here blocks of the network do that work. Refuses: nothing.
+// The paper's "lin" is an affine map of the features, its "NN" a small network, here beside that map. Refuses: nothing.
 
 using Ptp.Core.Paper;
 using Ptp.Reference.Commands;
@@ -11,12 +11,15 @@ namespace Ptp.Reference.Studies;
 /// <summary>Embeddings of u on trips.</summary>
 internal static class EmbeddingStudy
 {
-    // Name here, name and figures in the paper (taxi, N = 100, affine map).
+    // Name here, name and figures in the paper (taxi, N = 100).
     private static readonly (string Name, string[] Paper)[] s_embeddings =
     [
-        ("number", ["fl + NN: 35.9", "28.8"]),
+        ("number", ["", ""]),
+        ("number+mlp:64", ["fl + NN: 35.9", "28.8"]),
         ("thermometer:32", ["th + lin: 40.9", "36.8"]),
+        ("thermometer:32+mlp:64", ["th + NN: 39.1", "36.6"]),
         ("fixed-point", ["ar + lin: 45.4", "40.4"]),
+        ("fixed-point+mlp:64", ["ar + NN: 46.1", "35.7"]),
         ("binary-float", ["the paper's final choice", ""]),
         ("linear:3", ["its code's default", ""]),
         ("linear:33", ["", ""]),

@@ -141,7 +141,7 @@ internal static class IncompatibleStudy
         var prompt = KingWalk.Context(new Autoregressive(walks.Base, KingWalk.Sampling, InverseCdf.Instance), InverseCdf.Instance, Drawn);
         var svg = new StringBuilder();
         svg.Append(CultureInfo.InvariantCulture, $"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {Gap + squares.Count * (Size + Gap)} {Top + Size + 40}\" ")
-            .Append("font-family=\"sans-serif\" font-size=\"13\" fill=\"#777777\">\n")
+            .Append("font-family=\"sans-serif\" font-size=\"13\" fill=\"#777777\" shape-rendering=\"crispEdges\">\n")
             .Append(CultureInfo.InvariantCulture, $"<text x=\"{Gap}\" y=\"22\" font-size=\"15\">Two tokens by (u1, u2): colour first, shade second, black impossible</text>\n");
         for (var (s, left) = (0, Gap); s < squares.Count; s++, left += Size + Gap)
         {
@@ -165,7 +165,7 @@ internal static class IncompatibleStudy
             }
 
             svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{left + Size / 2}\" y=\"{Top + Size + 18}\" text-anchor=\"middle\">u1</text>\n")
-                .Append(CultureInfo.InvariantCulture, $"<text x=\"{left - 16}\" y=\"{Top + Size / 2}\">u2</text>\n");
+                .Append(CultureInfo.InvariantCulture, $"<text x=\"{left - 20}\" y=\"{Top + Size / 2}\">u2</text>\n");
         }
 
         return svg.Append("</svg>\n").ToString();

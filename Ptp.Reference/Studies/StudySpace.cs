@@ -1,5 +1,5 @@
 // Where a study works: a folder that keeps every model it trained, so that a stopped study goes on behind the last finished one.
-// Base models are checkpoints, PTP models adapter folders (resumable to the step); results are one Markdown and one SVG file.
+// Base models are checkpoints, PTP models adapter folders; a model that was stopped starts anew. Results are one Markdown and one SVG file.
 // Refuses: to mix the models of two efforts in one folder.
 
 using Ptp.Core;

@@ -2,6 +2,7 @@
 // Streams are compared with what one look at the whole text gives; rounds are cut at random.
 // Not here: verbs; they have tests of their own.
 
+using System.Globalization;
 using System.Xml.Linq;
 using Ptp.Core.Decoding;
 using Ptp.Core.Text;
@@ -80,6 +81,20 @@ public sealed class OutputTests
         Assert.EndsWith("\r", error.ToString(), StringComparison.Ordinal);
     }
 
+    // 300 ranges: bounds are around them and not far, ticks are four to eleven and round.
+    [Fact]
+    public void Axes_are_round_and_tight() => Cases.Run(300, random =>
+    {
+        var low = (2 * random.NextDouble() - 1) * Math.Pow(10, random.Next(-3, 5));
+        var high = low + random.NextDouble() * Math.Pow(10, random.Next(-3, 5));
+        var (from, to, step) = SvgPlot.Axis(low, high);
+        Assert.InRange(low, from, to + 1e-9 * Math.Abs(to));
+        Assert.InRange(high, from, to + 1e-6 * (to - from));
+        Assert.InRange((to - from) / step, 0.99, 12.01);
+        Assert.True(to - from < 1.6 * (high - low), $"[{low}, {high}]: {from} to {to} by {step}");
+        Assert.True(Math.Round(step / Math.Pow(10, Math.Floor(Math.Log10(step) + 1e-9)), 6) is 1 or 2 or 5, $"a step of {step}");
+    });
+
     [Fact]
     public void A_plot_is_well_formed_whatever_the_numbers()
     {
@@ -93,6 +108,15 @@ public sealed class OutputTests
         Assert.Equal(2, root.Elements().Count(e => e.Name.LocalName == "polyline"));
         Assert.DoesNotContain("NaN", root.ToString(), StringComparison.Ordinal);
         Assert.Throws<Core.PtpException>(() => SvgPlot.Draw("t", "x", "y", []));
+
+        // The legend stands beside the plot, and no two lines look alike.
+        var many = XDocument.Parse(SvgPlot.Draw("t", "x", "y", [.. Enumerable.Range(0, 14).Select(i => new SvgLine($"line {i}", [(0, i), (1, 0)]))])).Root!;
+        string Of(XElement element, string name) => element.Attribute(name)!.Value;
+        XElement[] drawn = [.. many.Elements().Where(e => e.Name.LocalName == "polyline")];
+        Assert.Equal(14, drawn.Select(l => (Of(l, "stroke"), Of(l, "stroke-dasharray"))).Distinct().Count());
+        var names = many.Elements().Where(e => e.Value.StartsWith("line", StringComparison.Ordinal)).Select(e => double.Parse(Of(e, "x"), CultureInfo.InvariantCulture));
+        var right = drawn.SelectMany(l => Of(l, "points").Trim().Split(' ')).Max(p => double.Parse(p.Split(',')[0], CultureInfo.InvariantCulture));
+        Assert.All(names, x => Assert.True(x > right, $"{x} {right}"));
 
         SvgBar[] bars = [new("a < b & c", "good", [1, double.NaN]), new("d", "bad", [0, 4])];
         var chart = XDocument.Parse(SvgBars.Draw("t < u", ["p", "q"], ["good", "bad"], bars)).Root!;

@@ -22,6 +22,7 @@ public sealed class SlotVisibilityTests : IDisposable
     [InlineData("binary-float")]
     [InlineData("fixed-point")]
     [InlineData("linear:9")]
+    [InlineData("number+mlp:8")]
     public void Slot_k_sees_u_up_to_k(string embedding) => Cases.RunSeeds(40, seed =>
     {
         var (ptp, session, u) = Draw(seed, embedding);
