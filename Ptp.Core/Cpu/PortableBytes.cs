@@ -26,9 +26,17 @@ internal static unsafe class PortableBytes
             new Span<float>(results, rows * Columns).Clear();
             for (var block = 0; block < blocks; block++, b += ByteWeights.BlockBytes)
             {
-                Widen(b, weights);
                 var numbers = (float*)a.Numbers + (nint)block * rows * Block;
-                PortableTile.Run(numbers, rows, weights, sums, Panel, rows, Block, false, Columns);
+                if (rows == 1)
+                {
+                    OneRow(numbers, a.Starts[block], b, sums);
+                }
+                else
+                {
+                    Widen(b, weights);
+                    PortableTile.Run(numbers, rows, weights, sums, Panel, rows, Block, false, Columns);
+                }
+
                 var scales = (float*)(b + ByteWeights.WeightBytes);
                 for (var row = 0; row < rows; row++)
                 {
@@ -57,6 +65,27 @@ internal static unsafe class PortableBytes
         for (var k = 0; k < Block; k++)
         {
             to[k * rows] = numbers[k];
+        }
+    }
+
+    /// <summary>A single row meets weights where they become floats; their 128 is in the start, and sums stay below 2^22.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void OneRow(float* numbers, float start, byte* b, float* sums)
+    {
+        var low = Vector.Create((int)byte.MaxValue);
+        for (var column = 0; column < Columns; column += Vector<int>.Count)
+        {
+            Vector<float> even = Vector.Create(start), odd = default;
+            for (var k = 0; k < Block; k += Quad)
+            {
+                var quad = Vector.Load((int*)(b + k * Columns) + column);
+                even = Vector.FusedMultiplyAdd(Vector.ConvertToSingle(quad & low), Vector.Create(numbers[k]), even);
+                odd = Vector.FusedMultiplyAdd(Vector.ConvertToSingle((quad >>> 8) & low), Vector.Create(numbers[k + 1]), odd);
+                even = Vector.FusedMultiplyAdd(Vector.ConvertToSingle((quad >>> 16) & low), Vector.Create(numbers[k + 2]), even);
+                odd = Vector.FusedMultiplyAdd(Vector.ConvertToSingle(quad >>> 24), Vector.Create(numbers[k + 3]), odd);
+            }
+
+            (even + odd).Store(sums + column);
         }
     }
 
