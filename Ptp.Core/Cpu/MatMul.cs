@@ -12,7 +12,7 @@ internal static unsafe partial class MatMul
     private const int LeftFloats = StripsPerTask * MaxRows * 1024; // of the left side at a time: 384 KiB
 
     /// <summary>Most rows for which panels of BF16 beat panels of floats: beyond, arithmetic costs more than reading.</summary>
-    public static int HalfRows => Width == VectorWidth.V512 ? 8 : QuarterKernels.PairRows;
+    public const int HalfRows = 8;
 
     private const int Panel = MatMulKernels.Panel;
     private const int MaxRows = MatMulKernels.MaxRows;

@@ -37,17 +37,21 @@ internal static unsafe class QuarterKernels
             case WideRows: Wide<MatMulKernels.R3, T>(a, b, stream, c, ldc, k, accumulate); return;
         }
 
-        if (rows <= PairRows)
+        if (rows <= PairRows || T.Streams == 1)
         {
-            for (var pair = 0; pair < Pairs; pair++)
+            // A word of BF16 is in two quarters: more than six rows go in two halves, the second of which finds the words in the cache.
+            var first = rows <= PairRows ? rows : (rows + 1) / 2;
+            for (var pair = 0; pair < Pairs; pair++, b += T.Streams * stream, c += T.Step)
             {
-                Pair<T>(a, rows, b + pair * T.Streams * stream, stream, c + pair * T.Step, ldc, rows, k, accumulate);
+                for (var row = 0; row < rows; row += first)
+                {
+                    Pair<T>(a + row, rows, b, stream, c + row * ldc, ldc, Math.Min(first, rows - row), k, accumulate);
+                }
             }
 
             return;
         }
 
-        System.Diagnostics.Debug.Assert(T.Streams == 2, "Words of BF16 hold two quarters.");
         for (var quarter = 0; quarter < 2 * Pairs; quarter++, b += stream, c += QuarterPanels.Columns)
         {
             One<T>(a, b, c, ldc, rows, k, accumulate);
