@@ -1,10 +1,12 @@
 // ptp study pqd: what a budget of slots brings, in tokens per call and in time, on the models that come with ptp (paper 5.2).
-//   one call verifies and drafts; the split exact with confidences calibrated on held-out text, exact with rates seen on the way, greedy as printed
+//   one call verifies and drafts; the split exact with confidences calibrated on held-out text, exact with rates seen on the way, exact by the
+//   branching model fitted to drafts of other texts (7.3, 7.5), greedy as printed
 // Beside them error correction in two calls a round, chains and trees of as many tokens, and what measured costs of calls say each should take.
 // All write the same text. Refuses: to run without the models.
 
 using Ptp.Core;
 using Ptp.Core.Decoding;
+using Ptp.Core.Decoding.Branching;
 using Ptp.Core.Paper;
 using Ptp.Core.Training;
 using Ptp.Reference.Commands;
@@ -35,8 +37,9 @@ internal static class BranchStudy
         var (seen, calibrated) = (PtpAdapter.Load(folder, model.Model, model.Fingerprint), PtpAdapter.Load(folder, model.Model, model.Fingerprint));
         (seen.Confidence, seen.TreeConfidence) = (null, null);
         Calibrate(space, model, calibrated);
-        PartialQuadraticDecoding Branches(SlotModel ptp, int budget, bool printed = false) =>
-            new(ptp, ptp.Law, new PartialQuadraticOptions { Budget = budget, AsPrinted = printed });
+        var lives = Fitted(space, model, seen);
+        PartialQuadraticDecoding Branches(SlotModel ptp, int budget, bool printed = false, BranchingModel? branching = null) =>
+            new(ptp, ptp.Law, new PartialQuadraticOptions { Budget = budget, AsPrinted = printed, Branching = branching });
         int[] rows = [1, 2, 3, 5, 9, 17, 33, 65, 97];
         var costs = CallCosts.Measure(model.Model, rows, [Context]);
         var drafting = CallCosts.MeasureDrafts(calibrated, [.. rows.Where(r => r is > 1 and <= 17)], [Context]);
@@ -50,6 +53,7 @@ internal static class BranchStudy
         [
             new("one call, exact split, calibrated confidences", budget => Branches(calibrated, budget), OneCall),
             new("one call, exact split, rates seen on the way", budget => Branches(seen, budget), OneCall),
+            new("one call, exact split, fitted branching model", budget => Branches(seen, budget, branching: lives), OneCall),
             new("one call, greedy split as printed", budget => Branches(seen, budget, printed: true), OneCall),
             new("one call, budget chosen by cost", budget => new PartialQuadraticDecoding(
                 calibrated, calibrated.Law, new PartialQuadraticOptions { Budget = budget, Costs = costs, Drafting = drafting })),
@@ -61,7 +65,7 @@ internal static class BranchStudy
         var texts = space.Cases(Texts);
         var plain = Measure(space, model, seen, new Autoregressive(model.Model, seen.Law, seen.Rule), texts, null);
         var table = new StudyTable("Branches: tokens per call, and milliseconds per token, by budget",
-            Invariant($"{texts} texts of at most {Tokens(space)} tokens from the embedded model, T {seen.Law.Temperature}, top-p {seen.Law.TopP}; plain decoding: 1.00 tokens per call, {plain.Milliseconds:0.00} ms per token. In brackets milliseconds, measured and as measured costs of calls reckon them (of branches at most: as if each call read a full one)."),
+            Invariant($"{texts} texts of at most {Tokens(space)} tokens from the embedded model, T {seen.Law.Temperature}, top-p {seen.Law.TopP}; plain decoding: 1.00 tokens per call, {plain.Milliseconds:0.00} ms per token. In brackets milliseconds, measured and as measured costs of calls reckon them (of branches at most: as if each call read a full one). The branching model: inflation {lives.Inflation:0.000}, mean {lives.Mean:0.000}."),
             ["way", .. s_budgets.Select(b => $"{b} slots")]);
         var lines = new List<SvgLine>();
         foreach (var way in ways)
@@ -91,6 +95,18 @@ internal static class BranchStudy
         var sampling = new BatchedSampling(model.Model, ptp.Law, ptp.Rule, jobs.Length);
         HeldOutDrafts.Calibrate(ptp, model.Model,
             [.. sampling.Run(jobs).Zip(jobs, (tokens, job) => new Completion(tokens, job.Prompt.Length, job.U))]);
+    }
+
+    /// <summary>The branching model of the lives that drafts have on texts whose seeds appear nowhere else.</summary>
+    private static BranchingModel Fitted(StudySpace space, ModelChoice model, SlotModel ptp)
+    {
+        var (data, decoder) = (new BranchingData(), new PartialQuadraticDecoding(ptp, ptp.Law, new PartialQuadraticOptions { Budget = ptp.Slots }));
+        for (var i = 0; i < space.Cases(HeldOut); i++)
+        {
+            data.Add(decoder.Decode(model.Encode(""), Auxiliaries.FromSeed(610_000 + (ulong)i, ptp.NumbersPerToken), new DecodeLimits(Tokens(space), model.EndTokens)).Stats, known: 0);
+        }
+
+        return data.Fit();
     }
 
     private static Figures Measure(
