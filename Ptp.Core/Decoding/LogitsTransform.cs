@@ -172,11 +172,29 @@ public sealed partial class LogitsTransform
     }
 
     /// <summary>weights = exp((logit - highest) / temperature), written if <paramref name="store"/>; returns their sum.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private double Weights(ReadOnlySpan<float> logits, Span<float> weights, float highest, bool store)
     {
-        var sum = Vector512.IsHardwareAccelerated
-            ? WholeBlocks(logits, weights, highest, store, out var i)
-            : HalvedBlocks(logits, weights, highest, store, out i);
+        ref var source = ref MemoryMarshal.GetReference(logits);
+        ref var target = ref MemoryMarshal.GetReference(weights);
+        var shift = Vector512.Create(highest);
+        var scale = Vector512.Create(_inverseTemperature);
+        var low = Vector512<double>.Zero;
+        var high = Vector512<double>.Zero;
+        var i = 0;
+        for (; i <= logits.Length - Block; i += Block)
+        {
+            var e = FastMath.Exp((Vector512.LoadUnsafe(ref source, (nuint)i) - shift) * scale);
+            if (store)
+            {
+                e.StoreUnsafe(ref target, (nuint)i);
+            }
+
+            low += Vector512.WidenLower(e);
+            high += Vector512.WidenUpper(e);
+        }
+
+        var sum = Vector512.Sum(low + high);
         for (; i < logits.Length; i++)
         {
             var e = Weight(logits[i], highest);
@@ -189,60 +207,6 @@ public sealed partial class LogitsTransform
         }
 
         return sum;
-    }
-
-    /// <summary>The weights of all whole blocks, how many they are, and their sum.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private double WholeBlocks(ReadOnlySpan<float> logits, Span<float> weights, float highest, bool store, out int count)
-    {
-        ref var source = ref MemoryMarshal.GetReference(logits);
-        ref var target = ref MemoryMarshal.GetReference(weights);
-        var shift = Vector512.Create(highest);
-        var scale = Vector512.Create(_inverseTemperature);
-        var low = Vector512<double>.Zero;
-        var high = Vector512<double>.Zero;
-        for (count = 0; count <= logits.Length - Block; count += Block)
-        {
-            var e = FastMath.Exp((Vector512.LoadUnsafe(ref source, (nuint)count) - shift) * scale);
-            if (store)
-            {
-                e.StoreUnsafe(ref target, (nuint)count);
-            }
-
-            low += Vector512.WidenLower(e);
-            high += Vector512.WidenUpper(e);
-        }
-
-        return Vector512.Sum(low + high);
-    }
-
-    /// <summary>The same sixteen sums on 256 bits.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private double HalvedBlocks(ReadOnlySpan<float> logits, Span<float> weights, float highest, bool store, out int count)
-    {
-        ref var source = ref MemoryMarshal.GetReference(logits);
-        ref var target = ref MemoryMarshal.GetReference(weights);
-        var shift = Vector256.Create(highest);
-        var scale = Vector256.Create(_inverseTemperature);
-        Vector256<double> a, b, c, d;
-        a = b = c = d = Vector256<double>.Zero;
-        for (count = 0; count <= logits.Length - Block; count += Block)
-        {
-            var low = FastMath.Exp((Vector256.LoadUnsafe(ref source, (nuint)count) - shift) * scale);
-            var high = FastMath.Exp((Vector256.LoadUnsafe(ref source, (nuint)count + 8) - shift) * scale);
-            if (store)
-            {
-                low.StoreUnsafe(ref target, (nuint)count);
-                high.StoreUnsafe(ref target, (nuint)count + 8);
-            }
-
-            a += Vector256.WidenLower(low);
-            b += Vector256.WidenUpper(low);
-            c += Vector256.WidenLower(high);
-            d += Vector256.WidenUpper(high);
-        }
-
-        return Vector512.Sum(Vector512.Create(a + c, b + d));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
