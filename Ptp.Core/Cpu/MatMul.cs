@@ -314,7 +314,7 @@ internal static unsafe partial class MatMul
     {
         if (Width == VectorWidth.V256)
         {
-            MatMulKernels.Tile256(a, rows, (float*)b, c, ldc, rows, k, accumulate);
+            QuarterKernels.Rows(a, rows, b, c, ldc, rows, k, accumulate);
             return;
         }
 

@@ -32,9 +32,9 @@ internal static unsafe class QuarterKernels
     {
         switch (rows)
         {
-            case 1: Wide<MatMulKernels.R1, T>(a, b, stream, c, ldc, k, accumulate); return;
-            case 2: Wide<MatMulKernels.R2, T>(a, b, stream, c, ldc, k, accumulate); return;
-            case WideRows: Wide<MatMulKernels.R3, T>(a, b, stream, c, ldc, k, accumulate); return;
+            case 1: Wide<MatMulKernels.R1, T>(a, 1, b, stream, c, ldc, k, accumulate); return;
+            case 2: Wide<MatMulKernels.R2, T>(a, 2, b, stream, c, ldc, k, accumulate); return;
+            case WideRows: Wide<MatMulKernels.R3, T>(a, WideRows, b, stream, c, ldc, k, accumulate); return;
         }
 
         if (rows <= PairRows || T.Streams == 1)
@@ -55,6 +55,21 @@ internal static unsafe class QuarterKernels
         for (var quarter = 0; quarter < 2 * Pairs; quarter++, b += stream, c += QuarterPanels.Columns)
         {
             One<T>(a, b, c, ldc, rows, k, accumulate);
+        }
+    }
+
+    /// <summary>Rows against a panel [k][32], three at a time; a is packed [k][aStride]. Attention's own panels lie so.</summary>
+    public static void Rows(float* a, nint aStride, byte* b, float* c, nint ldc, int rows, int k, bool accumulate)
+    {
+        const nint stream = QuarterPanels.RowBytes;
+        for (; rows > 0; rows -= WideRows, a += WideRows, c += WideRows * ldc)
+        {
+            switch (rows)
+            {
+                case 1: Wide<MatMulKernels.R1, RowQuarters>(a, aStride, b, stream, c, ldc, k, accumulate); break;
+                case 2: Wide<MatMulKernels.R2, RowQuarters>(a, aStride, b, stream, c, ldc, k, accumulate); break;
+                default: Wide<MatMulKernels.R3, RowQuarters>(a, aStride, b, stream, c, ldc, k, accumulate); break;
+            }
         }
     }
 
@@ -89,7 +104,7 @@ internal static unsafe class QuarterKernels
 
     // Four streams keep the processor's own look-ahead busy: asked 8 KiB ahead as well, a row took a quarter to a half longer in cache.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Wide<TRows, T>(float* a, byte* b, nint stream, float* c, nint ldc, int k, bool accumulate)
+    private static void Wide<TRows, T>(float* a, nint aStride, byte* b, nint stream, float* c, nint ldc, int k, bool accumulate)
         where TRows : struct, IRowCount
         where T : struct, IQuarters
     {
@@ -111,12 +126,12 @@ internal static unsafe class QuarterKernels
             var u = Vector256.Create(a[0]);
             var v = TRows.Count > 1 ? Vector256.Create(a[1]) : u;
             var w = TRows.Count > 2 ? Vector256.Create(a[2]) : u;
-            MatMulKernels.Step<TRows>(T.First(b), u, v, w, ref p0, ref q0, ref r0);
-            MatMulKernels.Step<TRows>(T.Second(b, stream), u, v, w, ref p1, ref q1, ref r1);
-            MatMulKernels.Step<TRows>(T.First(b + next), u, v, w, ref p2, ref q2, ref r2);
-            MatMulKernels.Step<TRows>(T.Second(b + next, stream), u, v, w, ref p3, ref q3, ref r3);
-            b += QuarterPanels.RowBytes;
-            a += TRows.Count;
+            Step<TRows>(T.First(b), u, v, w, ref p0, ref q0, ref r0);
+            Step<TRows>(T.Second(b, stream), u, v, w, ref p1, ref q1, ref r1);
+            Step<TRows>(T.First(b + next), u, v, w, ref p2, ref q2, ref r2);
+            Step<TRows>(T.Second(b + next, stream), u, v, w, ref p3, ref q3, ref r3);
+            b += T.RowBytes;
+            a += aStride;
         }
 
         Store<T>(c, p0, p1);
@@ -254,6 +269,18 @@ internal static unsafe class QuarterKernels
         {
             Sse.Prefetch0(b + stream + Ahead);
         }
+    }
+
+    /// <summary>Eight columns into up to three rows of sums.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Step<TRows>(
+        Vector256<float> x, Vector256<float> u, Vector256<float> v, Vector256<float> w,
+        ref Vector256<float> p, ref Vector256<float> q, ref Vector256<float> r)
+        where TRows : struct, IRowCount
+    {
+        p = Vector256.FusedMultiplyAdd(u, x, p);
+        if (TRows.Count > 1) { q = Vector256.FusedMultiplyAdd(v, x, q); }
+        if (TRows.Count > 2) { r = Vector256.FusedMultiplyAdd(w, x, r); }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

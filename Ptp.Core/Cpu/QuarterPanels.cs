@@ -14,6 +14,9 @@ internal unsafe interface IQuarters
     /// <summary>True if an earlier tile has just read them: nothing is asked for ahead.</summary>
     static virtual bool IsNear => false;
 
+    /// <summary>Bytes from a row of a quarter to the next.</summary>
+    static virtual int RowBytes => QuarterPanels.RowBytes;
+
     /// <summary>Streams that a pair of quarters is read from.</summary>
     static abstract int Streams { get; }
 
@@ -50,6 +53,26 @@ internal readonly unsafe struct FullQuarters : IQuarters
 internal readonly unsafe struct WarmQuarters : IQuarters
 {
     public static bool IsNear => true;
+
+    public static int Streams => FullQuarters.Streams;
+
+    public static int Gap => FullQuarters.Gap;
+
+    public static int Step => FullQuarters.Step;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> First(byte* at) => FullQuarters.First(at);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Second(byte* at, nint stream) => FullQuarters.Second(at, stream);
+}
+
+/// <summary>Floats of a panel [K][32]: its quarters lie side by side.</summary>
+internal readonly unsafe struct RowQuarters : IQuarters
+{
+    public static bool IsNear => true;
+
+    public static int RowBytes => MatMulKernels.Panel * sizeof(float);
 
     public static int Streams => FullQuarters.Streams;
 
