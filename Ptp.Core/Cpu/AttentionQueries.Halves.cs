@@ -201,21 +201,16 @@ internal static unsafe partial class AttentionKernels
             var (c0, c1) = (Vector256.Load(y2 + i), Vector256.Load(y2 + i + 8));
             var (d0, d1) = (Vector256.Load(y3 + i), Vector256.Load(y3 + i + 8));
             var v = values + i;
-            for (nint t = 0; t < count; t++, v += stride)
+            nint t = 0;
+            for (; t + 2 <= count; t += 2, v += 2 * stride)
             {
-                var (v0, v1) = (Vector256.Load(v), Vector256.Load(v + 8));
-                var w = Vector256.Create(w0[t]);
-                a0 = Vector256.FusedMultiplyAdd(w, v0, a0);
-                a1 = Vector256.FusedMultiplyAdd(w, v1, a1);
-                w = Vector256.Create(w1[t]);
-                b0 = Vector256.FusedMultiplyAdd(w, v0, b0);
-                b1 = Vector256.FusedMultiplyAdd(w, v1, b1);
-                w = Vector256.Create(w2[t]);
-                c0 = Vector256.FusedMultiplyAdd(w, v0, c0);
-                c1 = Vector256.FusedMultiplyAdd(w, v1, c1);
-                w = Vector256.Create(w3[t]);
-                d0 = Vector256.FusedMultiplyAdd(w, v0, d0);
-                d1 = Vector256.FusedMultiplyAdd(w, v1, d1);
+                AddValue(w0 + t, w1 + t, w2 + t, w3 + t, v, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
+                AddValue(w0 + t + 1, w1 + t + 1, w2 + t + 1, w3 + t + 1, v + stride, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
+            }
+
+            if (t < count)
+            {
+                AddValue(w0 + t, w1 + t, w2 + t, w3 + t, v, ref a0, ref a1, ref b0, ref b1, ref c0, ref c1, ref d0, ref d1);
             }
 
             a0.Store(y0 + i);
@@ -227,5 +222,27 @@ internal static unsafe partial class AttentionKernels
             d0.Store(y3 + i);
             d1.Store(y3 + i + 8);
         }
+    }
+
+    /// <summary>Sixteen columns of a row of values, weighed for four queries.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddValue(
+        float* w0, float* w1, float* w2, float* w3, float* v,
+        ref Vector256<float> a0, ref Vector256<float> a1, ref Vector256<float> b0, ref Vector256<float> b1,
+        ref Vector256<float> c0, ref Vector256<float> c1, ref Vector256<float> d0, ref Vector256<float> d1)
+    {
+        var (v0, v1) = (Vector256.Load(v), Vector256.Load(v + 8));
+        var w = Vector256.Create(*w0);
+        a0 = Vector256.FusedMultiplyAdd(w, v0, a0);
+        a1 = Vector256.FusedMultiplyAdd(w, v1, a1);
+        w = Vector256.Create(*w1);
+        b0 = Vector256.FusedMultiplyAdd(w, v0, b0);
+        b1 = Vector256.FusedMultiplyAdd(w, v1, b1);
+        w = Vector256.Create(*w2);
+        c0 = Vector256.FusedMultiplyAdd(w, v0, c0);
+        c1 = Vector256.FusedMultiplyAdd(w, v1, c1);
+        w = Vector256.Create(*w3);
+        d0 = Vector256.FusedMultiplyAdd(w, v0, d0);
+        d1 = Vector256.FusedMultiplyAdd(w, v1, d1);
     }
 }

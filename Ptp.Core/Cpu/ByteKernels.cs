@@ -15,6 +15,7 @@ internal static unsafe class ByteKernels
     private const int Columns = ByteWeights.Columns;
     private const int Block = ByteWeights.Block;
     private const int Quad = 4;
+    private const int Unrolled = 4; // quads per round of the loop, see QuarterKernels
 
     /// <summary>Up to <see cref="ByteWays.Rows"/> rows against half panels that lie one behind the other.</summary>
     /// <param name="a">The rows.</param>
@@ -81,28 +82,12 @@ internal static unsafe class ByteKernels
                 s3 = t3 = TRows.Count > 3 ? TDots.Start(starts[3]) : default;
                 s4 = t4 = TRows.Count > 4 ? TDots.Start(starts[4]) : default;
                 s5 = t5 = TRows.Count > 5 ? TDots.Start(starts[5]) : default;
-                for (var k = 0; k < Block; k += Quad, b += Quad * Columns, a += Quad)
+                for (var k = 0; k < Block; k += Unrolled * Quad, b += Unrolled * Quad * Columns, a += Unrolled * Quad)
                 {
-                    TDots.Prefetch(b);
-                    var x = TDots.Weights(b, 0);
-                    var y = TDots.Weights(b + Quad * 8, 0);
-                    Step<TDots, T>(a, x, y, ref s0, ref t0);
-                    if (TRows.Count > 1) { Step<TDots, T>(a + Block * TDots.Parts, x, y, ref s1, ref t1); }
-                    if (TRows.Count > 2) { Step<TDots, T>(a + 2 * Block * TDots.Parts, x, y, ref s2, ref t2); }
-                    if (TRows.Count > 3) { Step<TDots, T>(a + 3 * Block * TDots.Parts, x, y, ref s3, ref t3); }
-                    if (TRows.Count > 4) { Step<TDots, T>(a + 4 * Block * TDots.Parts, x, y, ref s4, ref t4); }
-                    if (TRows.Count > 5) { Step<TDots, T>(a + 5 * Block * TDots.Parts, x, y, ref s5, ref t5); }
-                    if (TDots.Parts == 2)
-                    {
-                        x = TDots.Weights(b, 1);
-                        y = TDots.Weights(b + Quad * 8, 1);
-                        Step<TDots, T>(a + Block, x, y, ref s0, ref t0);
-                        if (TRows.Count > 1) { Step<TDots, T>(a + 3 * Block, x, y, ref s1, ref t1); }
-                        if (TRows.Count > 2) { Step<TDots, T>(a + 5 * Block, x, y, ref s2, ref t2); }
-                        if (TRows.Count > 3) { Step<TDots, T>(a + 7 * Block, x, y, ref s3, ref t3); }
-                        if (TRows.Count > 4) { Step<TDots, T>(a + 9 * Block, x, y, ref s4, ref t4); }
-                        if (TRows.Count > 5) { Step<TDots, T>(a + 11 * Block, x, y, ref s5, ref t5); }
-                    }
+                    Step<TRows, TDots, T>(0, a, b, ref s0, ref t0, ref s1, ref t1, ref s2, ref t2, ref s3, ref t3, ref s4, ref t4, ref s5, ref t5);
+                    Step<TRows, TDots, T>(1, a, b, ref s0, ref t0, ref s1, ref t1, ref s2, ref t2, ref s3, ref t3, ref s4, ref t4, ref s5, ref t5);
+                    Step<TRows, TDots, T>(2, a, b, ref s0, ref t0, ref s1, ref t1, ref s2, ref t2, ref s3, ref t3, ref s4, ref t4, ref s5, ref t5);
+                    Step<TRows, TDots, T>(3, a, b, ref s0, ref t0, ref s1, ref t1, ref s2, ref t2, ref s3, ref t3, ref s4, ref t4, ref s5, ref t5);
                 }
 
                 var (low, high) = (Vector256.Load((float*)b), Vector256.Load((float*)b + 8));
@@ -124,6 +109,37 @@ internal static unsafe class ByteKernels
             if (TRows.Count > 3) { Store(p + 3 * Columns, c + 3 * ldc, accumulate); }
             if (TRows.Count > 4) { Store(p + 4 * Columns, c + 4 * ldc, accumulate); }
             if (TRows.Count > 5) { Store(p + 5 * Columns, c + 5 * ldc, accumulate); }
+        }
+    }
+
+    /// <summary>A quad of k, the <paramref name="step"/>th from where a and b point: a number in the code, so that addresses cost nothing.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Step<TRows, TDots, T>(
+        int step, sbyte* a, byte* b,
+        ref T s0, ref T t0, ref T s1, ref T t1, ref T s2, ref T t2, ref T s3, ref T t3, ref T s4, ref T t4, ref T s5, ref T t5)
+        where TRows : struct, IRowCount
+        where TDots : struct, IDots<T>
+        where T : struct
+    {
+        TDots.Prefetch(b + step * Quad * Columns);
+        var x = TDots.Weights(b + step * Quad * Columns, 0);
+        var y = TDots.Weights(b + step * Quad * Columns + Quad * 8, 0);
+        Step<TDots, T>(a + step * Quad, x, y, ref s0, ref t0);
+        if (TRows.Count > 1) { Step<TDots, T>(a + step * Quad + Block * TDots.Parts, x, y, ref s1, ref t1); }
+        if (TRows.Count > 2) { Step<TDots, T>(a + step * Quad + 2 * Block * TDots.Parts, x, y, ref s2, ref t2); }
+        if (TRows.Count > 3) { Step<TDots, T>(a + step * Quad + 3 * Block * TDots.Parts, x, y, ref s3, ref t3); }
+        if (TRows.Count > 4) { Step<TDots, T>(a + step * Quad + 4 * Block * TDots.Parts, x, y, ref s4, ref t4); }
+        if (TRows.Count > 5) { Step<TDots, T>(a + step * Quad + 5 * Block * TDots.Parts, x, y, ref s5, ref t5); }
+        if (TDots.Parts == 2)
+        {
+            x = TDots.Weights(b + step * Quad * Columns, 1);
+            y = TDots.Weights(b + step * Quad * Columns + Quad * 8, 1);
+            Step<TDots, T>(a + step * Quad + Block, x, y, ref s0, ref t0);
+            if (TRows.Count > 1) { Step<TDots, T>(a + step * Quad + 3 * Block, x, y, ref s1, ref t1); }
+            if (TRows.Count > 2) { Step<TDots, T>(a + step * Quad + 5 * Block, x, y, ref s2, ref t2); }
+            if (TRows.Count > 3) { Step<TDots, T>(a + step * Quad + 7 * Block, x, y, ref s3, ref t3); }
+            if (TRows.Count > 4) { Step<TDots, T>(a + step * Quad + 9 * Block, x, y, ref s4, ref t4); }
+            if (TRows.Count > 5) { Step<TDots, T>(a + step * Quad + 11 * Block, x, y, ref s5, ref t5); }
         }
     }
 

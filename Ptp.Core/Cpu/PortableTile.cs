@@ -10,6 +10,7 @@ namespace Ptp.Core.Cpu;
 internal static unsafe class PortableTile
 {
     private const int TileRows = 6;
+    private const int Unrolled = 4; // indices k per round of the loop, see QuarterKernels
     private const int Panel = MatMulKernels.Panel;
 
     /// <summary>Rows against the first columns of a panel [k][32]; a is packed [k][aStride], c has row stride ldc.</summary>
@@ -84,18 +85,17 @@ internal static unsafe class PortableTile
             if (TRows.Count > 5) { (p5, q5) = (Vector.Load(c + 5 * ldc), Vector.Load(c + 5 * ldc + cSecond)); }
         }
 
-        for (; k > 0; k--)
+        for (; k >= Unrolled; k -= Unrolled, a += Unrolled * aStride, b += Unrolled * bRow)
         {
-            var x = Vector.Load(b);
-            var y = Vector.Load(b + bSecond);
-            b += bRow;
-            Step(a[0], x, y, ref p0, ref q0);
-            if (TRows.Count > 1) { Step(a[1], x, y, ref p1, ref q1); }
-            if (TRows.Count > 2) { Step(a[2], x, y, ref p2, ref q2); }
-            if (TRows.Count > 3) { Step(a[3], x, y, ref p3, ref q3); }
-            if (TRows.Count > 4) { Step(a[4], x, y, ref p4, ref q4); }
-            if (TRows.Count > 5) { Step(a[5], x, y, ref p5, ref q5); }
-            a += aStride;
+            Step<TRows>(0, a, aStride, b, bRow, bSecond, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
+            Step<TRows>(1, a, aStride, b, bRow, bSecond, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
+            Step<TRows>(2, a, aStride, b, bRow, bSecond, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
+            Step<TRows>(3, a, aStride, b, bRow, bSecond, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
+        }
+
+        for (; k > 0; k--, a += aStride, b += bRow)
+        {
+            Step<TRows>(0, a, aStride, b, bRow, bSecond, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
         }
 
         Store(p0, q0, c, cSecond);
@@ -111,6 +111,24 @@ internal static unsafe class PortableTile
     {
         p.Store(to);
         q.Store(to + second);
+    }
+
+    /// <summary>One k, the <paramref name="step"/>th from where a and b point.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Step<TRows>(
+        int step, float* a, nint aStride, float* b, nint bRow, nint bSecond,
+        ref Vector<float> p0, ref Vector<float> q0, ref Vector<float> p1, ref Vector<float> q1, ref Vector<float> p2, ref Vector<float> q2,
+        ref Vector<float> p3, ref Vector<float> q3, ref Vector<float> p4, ref Vector<float> q4, ref Vector<float> p5, ref Vector<float> q5)
+        where TRows : struct, IRowCount
+    {
+        var x = Vector.Load(b + step * bRow);
+        var y = Vector.Load(b + step * bRow + bSecond);
+        Step(a[step * aStride], x, y, ref p0, ref q0);
+        if (TRows.Count > 1) { Step(a[step * aStride + 1], x, y, ref p1, ref q1); }
+        if (TRows.Count > 2) { Step(a[step * aStride + 2], x, y, ref p2, ref q2); }
+        if (TRows.Count > 3) { Step(a[step * aStride + 3], x, y, ref p3, ref q3); }
+        if (TRows.Count > 4) { Step(a[step * aStride + 4], x, y, ref p4, ref q4); }
+        if (TRows.Count > 5) { Step(a[step * aStride + 5], x, y, ref p5, ref q5); }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

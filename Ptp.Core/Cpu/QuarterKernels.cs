@@ -17,6 +17,8 @@ internal static unsafe class QuarterKernels
     private const int WideRows = 3;
     private const int Ahead = 8192; // bytes of a stream; shorter ways leave memory waiting, see docs/05
     private const int Pairs = 2;
+    private const int Line = 64; // bytes of a cache line: two rows of a quarter
+    private const int Unrolled = 4; // indices k per round of a loop: a core shared with another thread of the host issues half as much, see docs/05
 
     /// <summary>A strip of rows against all quarters of a panel.</summary>
     /// <param name="a">The strip, [k][rows].</param>
@@ -108,7 +110,6 @@ internal static unsafe class QuarterKernels
         where TRows : struct, IRowCount
         where T : struct, IQuarters
     {
-        var next = T.Streams * stream;
         Vector256<float> p0, p1, p2, p3, q0, q1, q2, q3, r0, r1, r2, r3;
         p0 = p1 = p2 = p3 = q0 = q1 = q2 = q3 = r0 = r1 = r2 = r3 = Vector256<float>.Zero;
         if (accumulate)
@@ -121,17 +122,18 @@ internal static unsafe class QuarterKernels
             if (TRows.Count > 2) { Load<T>(c + 2 * ldc + T.Step, ref r2, ref r3); }
         }
 
-        for (; k > 0; k--)
+        var upper = b + T.Streams * stream;
+        for (; k >= Unrolled; k -= Unrolled, a += Unrolled * aStride, b += Unrolled * T.RowBytes, upper += Unrolled * T.RowBytes)
         {
-            var u = Vector256.Create(a[0]);
-            var v = TRows.Count > 1 ? Vector256.Create(a[1]) : u;
-            var w = TRows.Count > 2 ? Vector256.Create(a[2]) : u;
-            Step<TRows>(T.First(b), u, v, w, ref p0, ref q0, ref r0);
-            Step<TRows>(T.Second(b, stream), u, v, w, ref p1, ref q1, ref r1);
-            Step<TRows>(T.First(b + next), u, v, w, ref p2, ref q2, ref r2);
-            Step<TRows>(T.Second(b + next, stream), u, v, w, ref p3, ref q3, ref r3);
-            b += T.RowBytes;
-            a += aStride;
+            WideStep<TRows, T>(0, a, aStride, b, upper, stream, ref p0, ref p1, ref p2, ref p3, ref q0, ref q1, ref q2, ref q3, ref r0, ref r1, ref r2, ref r3);
+            WideStep<TRows, T>(1, a, aStride, b, upper, stream, ref p0, ref p1, ref p2, ref p3, ref q0, ref q1, ref q2, ref q3, ref r0, ref r1, ref r2, ref r3);
+            WideStep<TRows, T>(2, a, aStride, b, upper, stream, ref p0, ref p1, ref p2, ref p3, ref q0, ref q1, ref q2, ref q3, ref r0, ref r1, ref r2, ref r3);
+            WideStep<TRows, T>(3, a, aStride, b, upper, stream, ref p0, ref p1, ref p2, ref p3, ref q0, ref q1, ref q2, ref q3, ref r0, ref r1, ref r2, ref r3);
+        }
+
+        for (; k > 0; k--, a += aStride, b += T.RowBytes, upper += T.RowBytes)
+        {
+            WideStep<TRows, T>(0, a, aStride, b, upper, stream, ref p0, ref p1, ref p2, ref p3, ref q0, ref q1, ref q2, ref q3, ref r0, ref r1, ref r2, ref r3);
         }
 
         Store<T>(c, p0, p1);
@@ -164,19 +166,19 @@ internal static unsafe class QuarterKernels
             Expect<TRows>(c, ldc);
         }
 
-        for (; k > 0; k--)
+        for (; k >= Unrolled; k -= Unrolled, a += Unrolled * aStride, b += Unrolled * QuarterPanels.RowBytes)
         {
             Prefetch<T>(b, stream);
-            var x = T.First(b);
-            var y = T.Second(b, stream);
-            b += QuarterPanels.RowBytes;
-            Step(a[0], x, y, ref p0, ref q0);
-            if (TRows.Count > 1) { Step(a[1], x, y, ref p1, ref q1); }
-            if (TRows.Count > 2) { Step(a[2], x, y, ref p2, ref q2); }
-            if (TRows.Count > 3) { Step(a[3], x, y, ref p3, ref q3); }
-            if (TRows.Count > 4) { Step(a[4], x, y, ref p4, ref q4); }
-            if (TRows.Count > 5) { Step(a[5], x, y, ref p5, ref q5); }
-            a += aStride;
+            PairStep<TRows, T>(0, a, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
+            PairStep<TRows, T>(1, a, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
+            Prefetch<T>(b + Line, stream);
+            PairStep<TRows, T>(2, a, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
+            PairStep<TRows, T>(3, a, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
+        }
+
+        for (; k > 0; k--, a += aStride, b += QuarterPanels.RowBytes)
+        {
+            PairStep<TRows, T>(0, a, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
         }
 
         Store<T>(c, p0, q0);
@@ -210,24 +212,19 @@ internal static unsafe class QuarterKernels
             if (TRows.Count > 11) { p11 = Vector256.Load(c + 11 * ldc); }
         }
 
-        for (; k > 0; k--)
+        for (; k >= Unrolled; k -= Unrolled, a += Unrolled * TRows.Count, b += Unrolled * QuarterPanels.RowBytes)
         {
             if (!T.IsNear && Sse.IsSupported) { Sse.Prefetch0(b + Ahead); }
-            var x = T.First(b);
-            b += QuarterPanels.RowBytes;
-            p0 = Vector256.FusedMultiplyAdd(Vector256.Create(a[0]), x, p0);
-            p1 = Vector256.FusedMultiplyAdd(Vector256.Create(a[1]), x, p1);
-            p2 = Vector256.FusedMultiplyAdd(Vector256.Create(a[2]), x, p2);
-            p3 = Vector256.FusedMultiplyAdd(Vector256.Create(a[3]), x, p3);
-            p4 = Vector256.FusedMultiplyAdd(Vector256.Create(a[4]), x, p4);
-            p5 = Vector256.FusedMultiplyAdd(Vector256.Create(a[5]), x, p5);
-            p6 = Vector256.FusedMultiplyAdd(Vector256.Create(a[6]), x, p6);
-            if (TRows.Count > 7) { p7 = Vector256.FusedMultiplyAdd(Vector256.Create(a[7]), x, p7); }
-            if (TRows.Count > 8) { p8 = Vector256.FusedMultiplyAdd(Vector256.Create(a[8]), x, p8); }
-            if (TRows.Count > 9) { p9 = Vector256.FusedMultiplyAdd(Vector256.Create(a[9]), x, p9); }
-            if (TRows.Count > 10) { p10 = Vector256.FusedMultiplyAdd(Vector256.Create(a[10]), x, p10); }
-            if (TRows.Count > 11) { p11 = Vector256.FusedMultiplyAdd(Vector256.Create(a[11]), x, p11); }
-            a += TRows.Count;
+            OneStep<TRows, T>(0, a, b, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8, ref p9, ref p10, ref p11);
+            OneStep<TRows, T>(1, a, b, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8, ref p9, ref p10, ref p11);
+            if (!T.IsNear && Sse.IsSupported) { Sse.Prefetch0(b + Ahead + Line); }
+            OneStep<TRows, T>(2, a, b, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8, ref p9, ref p10, ref p11);
+            OneStep<TRows, T>(3, a, b, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8, ref p9, ref p10, ref p11);
+        }
+
+        for (; k > 0; k--, a += TRows.Count, b += QuarterPanels.RowBytes)
+        {
+            OneStep<TRows, T>(0, a, b, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8, ref p9, ref p10, ref p11);
         }
 
         p0.Store(c);
@@ -269,6 +266,72 @@ internal static unsafe class QuarterKernels
         {
             Sse.Prefetch0(b + stream + Ahead);
         }
+    }
+
+    // Steps are numbers in the code, so that addresses are parts of instructions and cost none.
+
+    /// <summary>One k of a wide tile: four quarters and up to three rows.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void WideStep<TRows, T>(
+        int step, float* a, nint aStride, byte* b, byte* upper, nint stream,
+        ref Vector256<float> p0, ref Vector256<float> p1, ref Vector256<float> p2, ref Vector256<float> p3,
+        ref Vector256<float> q0, ref Vector256<float> q1, ref Vector256<float> q2, ref Vector256<float> q3,
+        ref Vector256<float> r0, ref Vector256<float> r1, ref Vector256<float> r2, ref Vector256<float> r3)
+        where TRows : struct, IRowCount
+        where T : struct, IQuarters
+    {
+        var u = Vector256.Create(a[step * aStride]);
+        var v = TRows.Count > 1 ? Vector256.Create(a[step * aStride + 1]) : u;
+        var w = TRows.Count > 2 ? Vector256.Create(a[step * aStride + 2]) : u;
+        Step<TRows>(T.First(b + step * T.RowBytes), u, v, w, ref p0, ref q0, ref r0);
+        Step<TRows>(T.Second(b + step * T.RowBytes, stream), u, v, w, ref p1, ref q1, ref r1);
+        Step<TRows>(T.First(upper + step * T.RowBytes), u, v, w, ref p2, ref q2, ref r2);
+        Step<TRows>(T.Second(upper + step * T.RowBytes, stream), u, v, w, ref p3, ref q3, ref r3);
+    }
+
+    /// <summary>One k of a tile of a pair: two quarters and up to six rows.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void PairStep<TRows, T>(
+        int step, float* a, nint aStride, byte* b, nint stream,
+        ref Vector256<float> p0, ref Vector256<float> q0, ref Vector256<float> p1, ref Vector256<float> q1,
+        ref Vector256<float> p2, ref Vector256<float> q2, ref Vector256<float> p3, ref Vector256<float> q3,
+        ref Vector256<float> p4, ref Vector256<float> q4, ref Vector256<float> p5, ref Vector256<float> q5)
+        where TRows : struct, IRowCount
+        where T : struct, IQuarters
+    {
+        var x = T.First(b + step * QuarterPanels.RowBytes);
+        var y = T.Second(b + step * QuarterPanels.RowBytes, stream);
+        Step(a[step * aStride], x, y, ref p0, ref q0);
+        if (TRows.Count > 1) { Step(a[step * aStride + 1], x, y, ref p1, ref q1); }
+        if (TRows.Count > 2) { Step(a[step * aStride + 2], x, y, ref p2, ref q2); }
+        if (TRows.Count > 3) { Step(a[step * aStride + 3], x, y, ref p3, ref q3); }
+        if (TRows.Count > 4) { Step(a[step * aStride + 4], x, y, ref p4, ref q4); }
+        if (TRows.Count > 5) { Step(a[step * aStride + 5], x, y, ref p5, ref q5); }
+    }
+
+    /// <summary>One k of a tile of one quarter, seven to twelve rows.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void OneStep<TRows, T>(
+        int step, float* a, byte* b,
+        ref Vector256<float> p0, ref Vector256<float> p1, ref Vector256<float> p2, ref Vector256<float> p3,
+        ref Vector256<float> p4, ref Vector256<float> p5, ref Vector256<float> p6, ref Vector256<float> p7,
+        ref Vector256<float> p8, ref Vector256<float> p9, ref Vector256<float> p10, ref Vector256<float> p11)
+        where TRows : struct, IRowCount
+        where T : struct, IQuarters
+    {
+        var x = T.First(b + step * QuarterPanels.RowBytes);
+        p0 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 0]), x, p0);
+        p1 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 1]), x, p1);
+        p2 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 2]), x, p2);
+        p3 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 3]), x, p3);
+        p4 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 4]), x, p4);
+        p5 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 5]), x, p5);
+        p6 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 6]), x, p6);
+        if (TRows.Count > 7) { p7 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 7]), x, p7); }
+        if (TRows.Count > 8) { p8 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 8]), x, p8); }
+        if (TRows.Count > 9) { p9 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 9]), x, p9); }
+        if (TRows.Count > 10) { p10 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 10]), x, p10); }
+        if (TRows.Count > 11) { p11 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 11]), x, p11); }
     }
 
     /// <summary>Eight columns into up to three rows of sums.</summary>
