@@ -12,7 +12,7 @@ namespace Ptp.Core.Cpu;
 internal static unsafe partial class AttentionKernels
 {
     /// <summary>Query <paramref name="j"/> and the next with up to four keys; what is not there repeats the last.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     internal static void Dot2x4(AttentionQueries* queries, int j, float* keys, nint stride, int count, int place)
     {
         var next = Math.Min(j + 1, queries->Count - 1);
@@ -85,7 +85,7 @@ internal static unsafe partial class AttentionKernels
     }
 
     /// <summary>The same for sizes that are so many times sixteen.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void DotHalf<TSteps>(float* q0, float* q1, float* panel, int size, float* scores0, float* scores1)
         where TSteps : struct, IRowCount
     {
@@ -181,7 +181,7 @@ internal static unsafe partial class AttentionKernels
     }
 
     /// <summary>y += w_t v_t for queries j to j + 3, sixteen columns at a time; a repeated query writes the same numbers to the same place.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     internal static void AddWeightedHalves(AttentionQueries* queries, int j, float* values, nint stride, int count, int place)
     {
         var last = queries->Count - 1;

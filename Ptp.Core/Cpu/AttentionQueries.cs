@@ -60,7 +60,7 @@ internal static unsafe partial class AttentionKernels
     }
 
     /// <summary>Up to four queries from <paramref name="j"/> on with up to four keys; what is not there repeats the last.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void Dot4x4(AttentionQueries* queries, int j, float* keys, nint stride, int count, int place)
     {
         var last = queries->Count - 1;
@@ -152,7 +152,7 @@ internal static unsafe partial class AttentionKernels
         DotHalf(q0, q1, panel + 16, size, scores0 + 16, scores1 + 16);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void DotWhole(float* q0, float* q1, float* panel, int size, float* scores0, float* scores1)
     {
         // The fold of a single dot: lanes 8 apart, then 4, then neighbours, then the two that are left.
@@ -219,7 +219,7 @@ internal static unsafe partial class AttentionKernels
     }
 
     /// <summary>The same for one to four vectors of columns.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void AddWeighted<TVectors>(
         AttentionQueries* queries, int j, float* values, nint stride, int count, int place, int column)
         where TVectors : struct, IRowCount

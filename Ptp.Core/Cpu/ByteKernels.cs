@@ -54,7 +54,7 @@ internal static unsafe class ByteKernels
     }
 
     // Sums start anew in every block, so the processor works on several blocks at once: two chains of sums hide their latency.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void Tile<TRows, TDots, T>(
         in ByteRows rows, byte* b, int blocks, int panels, float* c, nint ldc, bool accumulate)
         where TRows : struct, IRowCount

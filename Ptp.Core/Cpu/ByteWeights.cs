@@ -48,7 +48,7 @@ internal static unsafe class ByteWeights
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void CompressBlock(float* panel, int depth, byte* to)
     {
         new Span<byte>(to, WeightBytes).Fill(Zero);
@@ -85,7 +85,7 @@ internal static unsafe class ByteWeights
     /// <param name="to">The rows of its tile.</param>
     /// <param name="row">Its place among them.</param>
     /// <param name="rows">Their number.</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static void Quantise(float* x, int inner, in ByteRows to, int row, int rows)
     {
         var rest = stackalloc float[Block];

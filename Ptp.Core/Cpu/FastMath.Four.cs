@@ -38,7 +38,7 @@ public static partial class FastMath
     }
 
     /// <summary>exp of as many numbers as fill four vectors; returns their number.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static unsafe int ExpOfMost<TVector, TLanes>(float* from, float* to, int length)
         where TVector : struct
         where TLanes : struct, ILanes<TVector>

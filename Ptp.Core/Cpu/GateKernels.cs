@@ -112,7 +112,7 @@ internal static unsafe class GateKernels
     private static void Copy(float* from, float* to, int count) => new Span<float>(from, count).CopyTo(new Span<float>(to, count));
 
     /// <summary>y = silu(a) b; the length is a multiple of four vectors'.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     internal static void Forward<TVector, TLanes>(float* a, float* b, float* y, int length)
         where TVector : struct
         where TLanes : struct, ILanes<TVector>
@@ -138,7 +138,7 @@ internal static unsafe class GateKernels
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void Gates<TVector, TLanes>(float* a, float* z, int length)
         where TVector : struct
         where TLanes : struct, ILanes<TVector>
@@ -149,7 +149,7 @@ internal static unsafe class GateKernels
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void Gradients<TVector, TLanes>(Call* call, int from, float* gates, int length)
         where TVector : struct
         where TLanes : struct, ILanes<TVector>

@@ -19,7 +19,7 @@ internal static unsafe class LossRows
     /// <param name="weight">Factor.</param>
     /// <param name="gradient">True to replace x.</param>
     /// <param name="scratch">[2 V].</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static double ReverseDivergence(
         float* x, float* teacher, int length, float scale, float weight, bool gradient, float* scratch)
     {
@@ -59,7 +59,7 @@ internal static unsafe class LossRows
     }
 
     /// <summary>weight * (sum_v softplus(x_v) - x_target); x becomes weight * (sigmoid(x) - onehot) if asked.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static double BinaryCrossEntropy(float* x, int length, int target, float weight, bool gradient)
     {
         if (target < 0 || weight == 0f)

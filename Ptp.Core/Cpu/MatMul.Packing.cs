@@ -97,7 +97,7 @@ internal static unsafe partial class MatMul
     }
 
     /// <summary>A group of panels over a chunk of rows, so that a row's page is found once and not once per panel.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void PackRowsTask(void* context, int task)
     {
         var job = (PackJob*)context;
@@ -159,7 +159,7 @@ internal static unsafe partial class MatMul
     }
 
     /// <summary>Some rows over some of K to [rows / 12][k][12], strips <paramref name="stripDepth"/> apart.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void PackStrips(Job* job, int rowStart, int rows, int inner, int depth, float* to, int stripDepth)
     {
         var source = job->A + rowStart * job->RowStride + inner * job->InnerStride;
@@ -212,7 +212,7 @@ internal static unsafe partial class MatMul
     }
 
     /// <summary>4 x 4 blocks are transposed in registers, the rest goes one by one.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void TransposeColumns(float* a, nint rowStride, int height, int depth, float* to, int stride)
     {
         var blocked = Sse.IsSupported ? height / 4 * 4 : 0;

@@ -27,7 +27,7 @@ internal static unsafe partial class MatMul
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void Quarters<T>(
         Job* job, in LeftSide left, int rowStart, int rows, int panel, int inner, int depth, bool accumulate, float* tile)
         where T : struct, IQuarters

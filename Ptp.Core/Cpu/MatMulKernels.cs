@@ -22,7 +22,7 @@ internal static unsafe class MatMulKernels
     public const int MaxRows = 12;
 
     /// <summary>One row against four panels: eight chains hide the latency of the FMA.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static void Row4<TWeights>(float* a, byte* b, nint panelBytes, float* c, int k, bool accumulate)
         where TWeights : struct, IWeights
     {
@@ -78,7 +78,7 @@ internal static unsafe class MatMulKernels
     }
 
     /// <summary>TRows.Count rows against one panel; a is packed [k][rows], c has row stride ldc.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static void Tile512<TRows, TWeights>(float* a, byte* b, float* c, nint ldc, int k, bool accumulate)
         where TRows : struct, IRowCount
         where TWeights : struct, IWeights

@@ -13,7 +13,7 @@ internal static unsafe class NarrowKernels
     public const int MaxRows = 6;
 
     /// <summary>TRows.Count rows against two panels; a is packed [k][rows], c has row stride ldc.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static void TwoPanels<TRows, TWeights>(
         float* a, byte* b, nint panelBytes, float* c, nint ldc, int k, bool accumulate)
         where TRows : struct, IRowCount

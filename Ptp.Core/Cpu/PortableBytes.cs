@@ -15,7 +15,7 @@ internal static unsafe class PortableBytes
     private const int Quad = 4;
 
     /// <summary>As <see cref="ByteKernels.Tile"/>.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static void Tile(in ByteRows a, byte* b, int blocks, int panels, float* c, nint ldc, int rows, bool accumulate)
     {
         var weights = stackalloc float[Block * Panel];

@@ -67,7 +67,7 @@ internal static unsafe class PortableTile
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void Tile<TRows>(
         float* a, nint aStride, float* b, nint bRow, nint bSecond, float* c, nint cSecond, nint ldc, int k, bool accumulate)
         where TRows : struct, IRowCount

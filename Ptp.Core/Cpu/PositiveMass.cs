@@ -19,7 +19,7 @@ internal static class PositiveMass
 
     /// <summary>The sum of the positive entries; NaN, infinite or negative entries may make it anything, NaN included.</summary>
     /// <param name="law">Probabilities, [V].</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static double Sum(ReadOnlySpan<float> law)
     {
         var sum = 0.0;
@@ -43,7 +43,7 @@ internal static class PositiveMass
     /// <param name="limit">Mass that may be skipped.</param>
     /// <param name="skipped">The mass of the entries skipped.</param>
     /// <returns>How many entries were skipped.</returns>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static int Skip(ReadOnlySpan<float> law, double limit, out double skipped)
     {
         skipped = 0;

@@ -105,7 +105,7 @@ internal static unsafe class QuarterKernels
     }
 
     // Four streams keep the processor's own look-ahead busy: asked 8 KiB ahead as well, a row took a quarter to a half longer in cache.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void Wide<TRows, T>(float* a, nint aStride, byte* b, nint stream, float* c, nint ldc, int k, bool accumulate)
         where TRows : struct, IRowCount
         where T : struct, IQuarters
@@ -144,7 +144,7 @@ internal static unsafe class QuarterKernels
         if (TRows.Count > 2) { Store<T>(c + 2 * ldc + T.Step, r2, r3); }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void Pair<TRows, T>(float* a, nint aStride, byte* b, nint stream, float* c, nint ldc, int k, bool accumulate)
         where TRows : struct, IRowCount
         where T : struct, IQuarters
@@ -189,7 +189,7 @@ internal static unsafe class QuarterKernels
         if (TRows.Count > 5) { Store<T>(c + 5 * ldc, p5, q5); }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void One<TRows, T>(float* a, byte* b, float* c, nint ldc, int k, bool accumulate)
         where TRows : struct, IRowCount
         where T : struct, IQuarters

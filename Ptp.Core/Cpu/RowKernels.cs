@@ -79,7 +79,7 @@ internal static unsafe class RowKernels
     private static float InverseRoot(float* x, int columns, float epsilon) =>
         1f / MathF.Sqrt(VectorOps.Dot(x, x, columns) / columns + epsilon);
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void RmsNormTask(void* context, int task)
     {
         var job = (Norm*)context;
@@ -104,7 +104,7 @@ internal static unsafe class RowKernels
     }
 
     /// <summary>y = x s g with s = (mean x^2 + e)^-1/2, so dx = s (g dy) - x s^3 mean(x g dy).</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void RmsNormBackwardTask(void* context, int task)
     {
         var job = (Norm*)context;
@@ -146,7 +146,7 @@ internal static unsafe class RowKernels
     }
 
     /// <summary>dg = sum over rows of x s dy, for one block of columns, rows in ascending order.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void RmsNormBackwardGainTask(void* context, int task)
     {
         var job = (Norm*)context;
@@ -172,7 +172,7 @@ internal static unsafe class RowKernels
     }
 
     /// <summary>(a, b) -> (a cos - b sin, b cos + a sin) for a = x[i], b = x[i + K/2]; direction -1 turns back.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void RopeTask(void* context, int task)
     {
         var job = (Turn*)context;
@@ -261,7 +261,7 @@ internal static unsafe class RowKernels
     }
 
     /// <summary>p -= lr * (m^ / (sqrt(v^) + e) + decay * p), m^ and v^ corrected for their start at zero.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static void AdamWTask(void* context, int task)
     {
         var job = (Optimiser*)context;

@@ -12,7 +12,7 @@ internal static unsafe class Softmax
     private const int Lanes = 16;
 
     /// <summary>x = softmax(scale * x) over <paramref name="length"/> floats.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static void InPlace(float* x, int length, float scale)
     {
         var sum = ExpShifted(x, length, scale, out _);
@@ -20,7 +20,7 @@ internal static unsafe class Softmax
     }
 
     /// <summary>x = exp(scale * (x - max)); returns the sum, in sixteen lanes that are added at the end.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static float ExpShifted(float* x, int length, float scale, out float max)
     {
         max = Max(x, length);
@@ -72,7 +72,7 @@ internal static unsafe class Softmax
     }
 
     /// <summary>The exponentials of as many as fill four vectors, and their number; returns the sums of sixteen lanes, in one vector or in A and B.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static FourVectors<TVector, TLanes> ExpOfMost<TVector, TLanes>(float* x, int length, float max, float scale, out int count)
         where TVector : struct
         where TLanes : struct, ILanes<TVector>
@@ -98,7 +98,7 @@ internal static unsafe class Softmax
     }
 
     /// <summary>The largest of those that are numbers, or NaN; the sum of exponentials sees a NaN in any case.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static float Max(float* x, int length)
     {
         var i = 0;
@@ -160,7 +160,7 @@ internal static unsafe class Softmax
     }
 
     /// <summary>x *= scale.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static void ScaleBy(float* x, int length, float scale)
     {
         var i = 0;

@@ -12,7 +12,7 @@ namespace Ptp.Core.Cpu;
 internal static unsafe class VectorOps
 {
     /// <summary>results[t] = x . rows[t] for t below count; rows lie at a stride.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static void DotRows(float* x, float* rows, nint stride, int count, int size, float* results)
     {
         for (var t = 0; t < count; t += 4)
@@ -39,7 +39,7 @@ internal static unsafe class VectorOps
     }
 
     /// <summary>y += sum over t of weights[t] * rows[t], t ascending.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static void AddWeightedRows(float* weights, float* rows, nint stride, int count, int size, float* y)
     {
         var i = 0;
@@ -149,7 +149,7 @@ internal static unsafe class VectorOps
     }
 
     /// <summary>rows[t] += weights[t] * x.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static void AddOuter(float* weights, float* x, int count, int size, float* rows, nint stride)
     {
         var i = 0;
@@ -190,7 +190,7 @@ internal static unsafe class VectorOps
     }
 
     /// <summary>y += scale * x.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static void AddScaled(float* x, float scale, int length, float* y)
     {
         var i = 0;
@@ -216,7 +216,7 @@ internal static unsafe class VectorOps
     }
 
     /// <summary>dp[t] = p[t] * (dp[t] - mean) * scale: the gradient of scaled scores through softmax.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static void SoftmaxGradient(float* p, float* dp, float mean, float scale, int count)
     {
         var t = 0;
@@ -234,7 +234,7 @@ internal static unsafe class VectorOps
     }
 
     /// <summary>a . b in one fixed order that depends on the length only.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static float Dot(float* a, float* b, int length)
     {
         Vector256<float> s0 = default, s1 = default;

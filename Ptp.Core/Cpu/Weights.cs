@@ -122,7 +122,7 @@ internal readonly unsafe struct HalfWeights : IWeights
     }
 
     /// <summary>True if no float of the source has a bit below its upper sixteen.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     public static bool Hold(float* source, int length)
     {
         var i = 0;

@@ -6,6 +6,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using Ptp.Core.Cpu;
 
 namespace Ptp.Core.Decoding;
 
@@ -119,7 +120,7 @@ public sealed partial class LogitsTransform
     }
 
     /// <summary>A lower bound of the k-th largest logit: the k-th largest of the maxima of disjoint groups.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private float KthBound(ReadOnlySpan<float> logits)
     {
         var groups = _groupMaxima.Length;
@@ -146,7 +147,7 @@ public sealed partial class LogitsTransform
     }
 
     /// <summary>Keys of all logits of at least <paramref name="cut"/>, in id order.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private Span<ulong> Collect(ReadOnlySpan<float> logits, float cut)
     {
         ref var start = ref MemoryMarshal.GetReference(logits);

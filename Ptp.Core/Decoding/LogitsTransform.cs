@@ -106,7 +106,7 @@ public sealed partial class LogitsTransform
     }
 
     /// <summary>The largest logit, with the row checked on the way.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static float Highest(ReadOnlySpan<float> logits)
     {
         var highest = float.NegativeInfinity;
@@ -148,7 +148,7 @@ public sealed partial class LogitsTransform
         return highest;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private static int FirstOf(ReadOnlySpan<float> logits, float value)
     {
         ref var start = ref MemoryMarshal.GetReference(logits);
@@ -172,7 +172,7 @@ public sealed partial class LogitsTransform
     }
 
     /// <summary>weights = exp((logit - highest) / temperature), written if <paramref name="store"/>; returns their sum.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Kernel.Whole)]
     private double Weights(ReadOnlySpan<float> logits, Span<float> weights, float highest, bool store)
     {
         ref var source = ref MemoryMarshal.GetReference(logits);
