@@ -1,6 +1,6 @@
 // The matrix product over quarter panels, on vectors narrower than 512 bits: which tiles a task's rows and panels are taken in.
 // Up to twelve rows go as one strip, read once; more rows go six by a pair of quarters, which the first cache keeps for all of them.
-// Refuses: an unpacked left side. Every element is the same chain over k as with any other tiles.
+// Refuses: nothing. Every element is the same chain over k as with any other tiles.
 
 using System.Numerics;
 using System.Runtime.CompilerServices;
@@ -12,6 +12,10 @@ internal static unsafe partial class MatMul
     /// <summary>True where panels lie in quarters: for all vectors that a quarter is a multiple of, but 512 bits.</summary>
     internal static bool InQuarters =>
         Width == VectorWidth.V256 || (Width == VectorWidth.Portable && Vector<float>.Count <= QuarterPanels.Columns);
+
+    /// <summary>True if tiles read a left side of several strips where it lies.</summary>
+    private static bool ReadsLying(int rows, nint rowStride, nint innerStride) =>
+        Width == VectorWidth.V256 && rows > MaxRows && innerStride == 1 && LyingLeft.Suits(rowStride);
 
     /// <summary>All rows of a task against one panel, in the number format of the job.</summary>
     private static void Quarters(
@@ -47,36 +51,67 @@ internal static unsafe partial class MatMul
                     CopyRows(c, job->Columns, tile, Panel, count, columns);
                 }
 
-                QuarterStrip<T>(left.At(row, count), b, stream, tile, Panel, count, depth, accumulate);
+                if (left.IsLying)
+                {
+                    QuarterRows(left, row, count, b, stream, tile, Panel, depth, accumulate);
+                }
+                else
+                {
+                    QuarterStrip<T>(left.At(row, count), b, stream, tile, Panel, count, depth, accumulate);
+                }
+
                 CopyRows(tile, Panel, c, job->Columns, count, columns);
             }
 
             return;
         }
 
-        if (rows <= MaxRows)
+        if (rows <= MaxRows && !left.IsLying)
         {
             QuarterStrip<T>(left.At(0, rows), b, stream, c, job->Columns, rows, depth, accumulate);
             return;
         }
 
         System.Diagnostics.Debug.Assert(!job->Half, "BF16 panels serve one strip.");
+        QuarterRows(left, 0, rows, b, stream, c, job->Columns, depth, accumulate);
+    }
+
+    /// <summary>Any number of rows, six by a pair of quarters: the first six read the pair, the others find it in the cache.</summary>
+    private static void QuarterRows(
+        in LeftSide left, int first, int rows, byte* b, nint stream, float* c, nint ldc, int depth, bool accumulate)
+    {
         for (var pair = 0; pair < 2; pair++, b += 2 * stream, c += FullQuarters.Step)
         {
             for (var row = 0; row < rows; row += QuarterKernels.PairRows)
             {
+                var count = Math.Min(QuarterKernels.PairRows, rows - row);
+                var at = c + row * ldc;
+                if (left.IsLying)
+                {
+                    var a = left.Start + (first + row) * left.Stride + left.First;
+                    if (row == 0)
+                    {
+                        QuarterKernels.Pair<LyingLeft, FullQuarters>(a, left.Stride, b, stream, at, ldc, count, depth, accumulate);
+                    }
+                    else
+                    {
+                        QuarterKernels.Pair<LyingLeft, WarmQuarters>(a, left.Stride, b, stream, at, ldc, count, depth, accumulate);
+                    }
+
+                    continue;
+                }
+
                 // Twelve rows lie side by side in a strip, the last strip has what is left.
                 var strip = row / MaxRows * MaxRows;
                 var height = Math.Min(MaxRows, rows - strip);
-                var a = left.At(strip, height) + (row - strip);
-                var count = Math.Min(QuarterKernels.PairRows, rows - row);
+                var packed = left.At(strip, height) + (row - strip);
                 if (row == 0)
                 {
-                    QuarterPair<FullQuarters>(a, height, b, stream, c, job->Columns, count, depth, accumulate);
+                    QuarterPair<FullQuarters>(packed, height, b, stream, at, ldc, count, depth, accumulate);
                 }
                 else
                 {
-                    QuarterPair<WarmQuarters>(a, height, b, stream, c + (nint)row * job->Columns, job->Columns, count, depth, accumulate);
+                    QuarterPair<WarmQuarters>(packed, height, b, stream, at, ldc, count, depth, accumulate);
                 }
             }
         }
@@ -102,7 +137,7 @@ internal static unsafe partial class MatMul
     {
         if (Width == VectorWidth.V256)
         {
-            QuarterKernels.Pair<T>(a, aStride, b, stream, c, ldc, rows, k, accumulate);
+            QuarterKernels.Pair<PackedLeft, T>(a, aStride, b, stream, c, ldc, rows, k, accumulate);
             return;
         }
 

@@ -8,8 +8,7 @@ namespace Ptp.Core.Cpu;
 
 internal static unsafe partial class MatMul
 {
-    private const int StripsPerTask = 8; // at most: 96 rows
-    private const int LeftFloats = StripsPerTask * MaxRows * 1024; // of the left side at a time: 384 KiB
+    private const int LeftFloats = 96 * 1024; // of the left side at a time: 384 KiB
 
     /// <summary>Most rows for which panels of BF16 beat panels of floats: beyond, arithmetic costs more than reading.</summary>
     public const int HalfRows = 8;
@@ -19,6 +18,9 @@ internal static unsafe partial class MatMul
 
     /// <summary>The vectors of all products, chosen once; PTP_SIMD = 512, 256 or portable asks for others.</summary>
     public static VectorWidth Width { get; set; } = VectorWidths.Choose(Environment.GetEnvironmentVariable("PTP_SIMD"));
+
+    /// <summary>Strips of a task at most: 96 rows for 512 bits; 48 for others, whose panels fill less of the first cache and come again for less.</summary>
+    private static int StripsPerTask => InQuarters ? 4 : 8;
 
     /// <summary>C[i, j] (+)= sum over k of A[i * rowStride + k * innerStride] * panels[j / 32][k][j % 32].</summary>
     public static void Multiply(
@@ -46,6 +48,7 @@ internal static unsafe partial class MatMul
         var rowTasks = (strips + StripsPerTask - 1) / StripsPerTask;
         rowTasks = isTall ? (Math.Max(rowTasks, wanted) + threads - 1) / threads * threads : rowTasks;
         var columnTasks = isTall ? 1 : Math.Clamp((wanted + rowTasks - 1) / rowTasks, 1, (panelCount + 3) / 4);
+        var readsLying = ReadsLying(rows, rowStride, innerStride);
         var panelsPerTask = ((panelCount + columnTasks - 1) / columnTasks + 3) / 4 * 4;
         return new Job
         {
@@ -65,7 +68,8 @@ internal static unsafe partial class MatMul
             RowTasks = rowTasks,
             PanelsPerTask = panelsPerTask,
             Tasks = rowTasks * ((panelCount + panelsPerTask - 1) / panelsPerTask),
-            PacksLeft = !isTall && (rows > 1 || innerStride != 1),
+            ReadsLying = readsLying,
+            PacksLeft = !isTall && !readsLying && (rows > 1 || innerStride != 1),
         };
     }
 
@@ -183,7 +187,11 @@ internal static unsafe partial class MatMul
 
             var strips = job->Packed is null && rows == 1 ? job->A : job->Packed; // a single row is its own strip
             var left = new LeftSide { Start = strips + (nint)rowStart * job->Inner, Depth = job->Inner, First = inner };
-            if (strips is null)
+            if (job->ReadsLying)
+            {
+                left = new LeftSide { Start = job->A + rowStart * job->RowStride, Stride = job->RowStride, First = inner };
+            }
+            else if (strips is null)
             {
                 left = new LeftSide { Start = Scratch.First(rows * depth), Depth = depth };
                 PackStrips(job, rowStart, rows, inner, depth, left.Start, depth);
@@ -341,12 +349,15 @@ internal static unsafe partial class MatMul
         }
     }
 
-    /// <summary>Strips of a left side, [rows / 12][depth][12], of which a part of the depth is used.</summary>
+    /// <summary>A left side, of which a part of the inner indices is used: strips, [rows / 12][depth][12], or rows where they lie.</summary>
     private struct LeftSide
     {
         public float* Start;
-        public int Depth;
+        public int Depth; // of strips
+        public nint Stride; // from a lying row to the next
         public int First; // inner index that comes first
+
+        public readonly bool IsLying => Stride > 0;
 
         public readonly float* At(int row, int height) => Start + (nint)row * Depth + (nint)First * height;
     }
@@ -380,5 +391,6 @@ internal static unsafe partial class MatMul
         public bool Far;
         public int Tasks;
         public bool PacksLeft;
+        public bool ReadsLying; // tiles read rows where they lie
     }
 }

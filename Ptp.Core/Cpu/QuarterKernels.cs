@@ -47,7 +47,7 @@ internal static unsafe class QuarterKernels
             {
                 for (var row = 0; row < rows; row += first)
                 {
-                    Pair<T>(a + row, rows, b, stream, c + row * ldc, ldc, Math.Min(first, rows - row), k, accumulate);
+                    Pair<PackedLeft, T>(a + row, rows, b, stream, c + row * ldc, ldc, Math.Min(first, rows - row), k, accumulate);
                 }
             }
 
@@ -75,18 +75,19 @@ internal static unsafe class QuarterKernels
         }
     }
 
-    /// <summary>Up to six rows against a pair of quarters; the strip may hold more rows, <paramref name="aStride"/> in all.</summary>
-    public static void Pair<T>(float* a, nint aStride, byte* b, nint stream, float* c, nint ldc, int rows, int k, bool accumulate)
+    /// <summary>Up to six rows against a pair of quarters; a strip may hold more rows, <paramref name="aStride"/> in all.</summary>
+    public static void Pair<TLeft, T>(float* a, nint aStride, byte* b, nint stream, float* c, nint ldc, int rows, int k, bool accumulate)
+        where TLeft : struct, ILeft
         where T : struct, IQuarters
     {
         switch (rows)
         {
-            case 1: Pair<MatMulKernels.R1, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
-            case 2: Pair<MatMulKernels.R2, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
-            case 3: Pair<MatMulKernels.R3, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
-            case 4: Pair<MatMulKernels.R4, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
-            case 5: Pair<MatMulKernels.R5, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
-            default: Pair<MatMulKernels.R6, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
+            case 1: Pair<MatMulKernels.R1, TLeft, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
+            case 2: Pair<MatMulKernels.R2, TLeft, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
+            case 3: Pair<MatMulKernels.R3, TLeft, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
+            case 4: Pair<MatMulKernels.R4, TLeft, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
+            case 5: Pair<MatMulKernels.R5, TLeft, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
+            default: Pair<MatMulKernels.R6, TLeft, T>(a, aStride, b, stream, c, ldc, k, accumulate); return;
         }
     }
 
@@ -145,8 +146,9 @@ internal static unsafe class QuarterKernels
     }
 
     [MethodImpl(Kernel.Whole)]
-    private static void Pair<TRows, T>(float* a, nint aStride, byte* b, nint stream, float* c, nint ldc, int k, bool accumulate)
+    private static void Pair<TRows, TLeft, T>(float* a, nint aStride, byte* b, nint stream, float* c, nint ldc, int k, bool accumulate)
         where TRows : struct, IRowCount
+        where TLeft : struct, ILeft
         where T : struct, IQuarters
     {
         Vector256<float> p0, p1, p2, p3, p4, p5, q0, q1, q2, q3, q4, q5;
@@ -166,19 +168,21 @@ internal static unsafe class QuarterKernels
             Expect<TRows>(c, ldc);
         }
 
-        for (; k >= Unrolled; k -= Unrolled, a += Unrolled * aStride, b += Unrolled * QuarterPanels.RowBytes)
+        var d = a + TLeft.Fourth(aStride);
+        var next = TLeft.Step(aStride);
+        for (; k >= Unrolled; k -= Unrolled, a += Unrolled * next, d += Unrolled * next, b += Unrolled * QuarterPanels.RowBytes)
         {
             Prefetch<T>(b, stream);
-            PairStep<TRows, T>(0, a, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
-            PairStep<TRows, T>(1, a, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
+            PairStep<TRows, TLeft, T>(0, a, d, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
+            PairStep<TRows, TLeft, T>(1, a, d, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
             Prefetch<T>(b + Line, stream);
-            PairStep<TRows, T>(2, a, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
-            PairStep<TRows, T>(3, a, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
+            PairStep<TRows, TLeft, T>(2, a, d, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
+            PairStep<TRows, TLeft, T>(3, a, d, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
         }
 
-        for (; k > 0; k--, a += aStride, b += QuarterPanels.RowBytes)
+        for (; k > 0; k--, a += next, d += next, b += QuarterPanels.RowBytes)
         {
-            PairStep<TRows, T>(0, a, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
+            PairStep<TRows, TLeft, T>(0, a, d, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
         }
 
         Store<T>(c, p0, q0);
@@ -291,22 +295,23 @@ internal static unsafe class QuarterKernels
 
     /// <summary>One k of a tile of a pair: two quarters and up to six rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void PairStep<TRows, T>(
-        int step, float* a, nint aStride, byte* b, nint stream,
+    private static void PairStep<TRows, TLeft, T>(
+        int step, float* a, float* d, nint aStride, byte* b, nint stream,
         ref Vector256<float> p0, ref Vector256<float> q0, ref Vector256<float> p1, ref Vector256<float> q1,
         ref Vector256<float> p2, ref Vector256<float> q2, ref Vector256<float> p3, ref Vector256<float> q3,
         ref Vector256<float> p4, ref Vector256<float> q4, ref Vector256<float> p5, ref Vector256<float> q5)
         where TRows : struct, IRowCount
+        where TLeft : struct, ILeft
         where T : struct, IQuarters
     {
         var x = T.First(b + step * QuarterPanels.RowBytes);
         var y = T.Second(b + step * QuarterPanels.RowBytes, stream);
-        Step(a[step * aStride], x, y, ref p0, ref q0);
-        if (TRows.Count > 1) { Step(a[step * aStride + 1], x, y, ref p1, ref q1); }
-        if (TRows.Count > 2) { Step(a[step * aStride + 2], x, y, ref p2, ref q2); }
-        if (TRows.Count > 3) { Step(a[step * aStride + 3], x, y, ref p3, ref q3); }
-        if (TRows.Count > 4) { Step(a[step * aStride + 4], x, y, ref p4, ref q4); }
-        if (TRows.Count > 5) { Step(a[step * aStride + 5], x, y, ref p5, ref q5); }
+        Step(TLeft.At(a, d, aStride, 0, step), x, y, ref p0, ref q0);
+        if (TRows.Count > 1) { Step(TLeft.At(a, d, aStride, 1, step), x, y, ref p1, ref q1); }
+        if (TRows.Count > 2) { Step(TLeft.At(a, d, aStride, 2, step), x, y, ref p2, ref q2); }
+        if (TRows.Count > 3) { Step(TLeft.At(a, d, aStride, 3, step), x, y, ref p3, ref q3); }
+        if (TRows.Count > 4) { Step(TLeft.At(a, d, aStride, 4, step), x, y, ref p4, ref q4); }
+        if (TRows.Count > 5) { Step(TLeft.At(a, d, aStride, 5, step), x, y, ref p5, ref q5); }
     }
 
     /// <summary>One k of a tile of one quarter, seven to twelve rows.</summary>
