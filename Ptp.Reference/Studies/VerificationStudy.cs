@@ -33,7 +33,7 @@ internal static class VerificationStudy
         var folder = ModelChoice.Default(ModelChoice.Ptp) ?? throw new PtpException(
             "Run a study", "no folder models/ptp here, in a folder above, or beside ptp", "the adapter that comes with ptp", "Run it inside the repository.");
         var ptp = PtpAdapter.Load(folder, model.Model, model.Fingerprint);
-        var texts = space.Cases(Texts);
+        var (texts, tokens) = (space.Cases(Texts), space.Tokens(Tokens));
         var rows = new List<(string Name, string Promise, Figures Figures)>
         {
             ("token by token", "is the reference", Measure(space, model, ptp, new Autoregressive(model.Model, ptp.Law, ptp.Rule), texts)),
@@ -51,7 +51,7 @@ internal static class VerificationStudy
         }
 
         var table = new StudyTable("Verification rules: tokens per call against faithfulness",
-            Invariant($"{texts} texts of at most {Tokens} tokens from the embedded model, T {ptp.Law.Temperature}, top-p {ptp.Law.TopP}, drafts of {ptp.Slots}."),
+            Invariant($"{texts} texts of at most {tokens} tokens from the embedded model, T {ptp.Law.Temperature}, top-p {ptp.Law.TopP}, drafts of {ptp.Slots}."),
             "rule", "promise", "tokens per call", "ms per token", "q-bar %", "PPL", "p_align", "gzip");
         foreach (var (name, promise, f) in rows)
         {
@@ -72,7 +72,7 @@ internal static class VerificationStudy
         {
             space.Cancellation.ThrowIfCancellationRequested();
             int[] prompt = model.Encode("");
-            var decoded = decoder.Decode(prompt, Auxiliaries.FromSeed(7_000 + (ulong)i, ptp.NumbersPerToken), new DecodeLimits(Tokens, model.EndTokens));
+            var decoded = decoder.Decode(prompt, Auxiliaries.FromSeed(7_000 + (ulong)i, ptp.NumbersPerToken), new DecodeLimits(space.Tokens(Tokens), model.EndTokens));
             stats.Add(decoded.Stats);
             all.Append(model.Tokenizer.Decode(decoded.Tokens));
             session.Start(prompt);
