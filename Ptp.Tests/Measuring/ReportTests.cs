@@ -83,6 +83,24 @@ public sealed class ReportTests
         Assert.Throws<InvalidOperationException>(() => Ptp.Bench.Bench.Agree("control", expected, rungs.Y.Span, 1e-5));
     });
 
+    // Tiles of 256 bits on 20 shapes without edges: the library's bits from every rung; control: one changed element is seen.
+    [Fact]
+    public void Every_rung_of_the_quarter_ladder_has_the_same_bits() => Cases.Run(20, random =>
+    {
+        using var rungs = new QuarterRungs(1 + random.Next(3), 1 + random.Next(70), 1 + random.Next(3));
+        rungs.Library();
+        var expected = rungs.Y.Span.ToArray();
+        foreach (var (name, body) in rungs.All)
+        {
+            rungs.Y.Span.Fill(float.NaN);
+            body();
+            Assert.True(rungs.Y.Span.SequenceEqual(expected), name);
+        }
+
+        rungs.Y.Span[random.Next(expected.Length)] *= 1 + 1e-6f;
+        Assert.False(rungs.Y.Span.SequenceEqual(expected));
+    });
+
     // The example of the encoding's own documentation: 300 is AC 02, and a text is its length and its bytes.
     [Fact]
     public void Graphs_are_in_the_wire_format()
