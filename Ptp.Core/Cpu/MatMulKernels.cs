@@ -21,6 +21,8 @@ internal static unsafe class MatMulKernels
     /// <summary>Rows of the tallest tile.</summary>
     public const int MaxRows = 12;
 
+    private const int Unrolled = 4; // indices k per round of the loop, see QuarterKernels
+
     /// <summary>One row against four panels: eight chains hide the latency of the FMA.</summary>
     [MethodImpl(Kernel.Whole)]
     public static void Row4<TWeights>(float* a, byte* b, nint panelBytes, float* c, int k, bool accumulate)
@@ -103,25 +105,27 @@ internal static unsafe class MatMulKernels
             if (TRows.Count > 11) { Load(c + 11 * ldc, ref p11, ref q11); }
         }
 
-        for (var i = 0; i < k; i++)
+        for (; k >= Unrolled; k -= Unrolled, a += Unrolled * TRows.Count, b += Unrolled * TWeights.RowBytes)
         {
-            var x = TWeights.Low(b);
-            var y = TWeights.High(b);
-            TWeights.Prefetch(b);
-            b += TWeights.RowBytes;
-            Step(a[0], x, y, ref p0, ref q0);
-            if (TRows.Count > 1) { Step(a[1], x, y, ref p1, ref q1); }
-            if (TRows.Count > 2) { Step(a[2], x, y, ref p2, ref q2); }
-            if (TRows.Count > 3) { Step(a[3], x, y, ref p3, ref q3); }
-            if (TRows.Count > 4) { Step(a[4], x, y, ref p4, ref q4); }
-            if (TRows.Count > 5) { Step(a[5], x, y, ref p5, ref q5); }
-            if (TRows.Count > 6) { Step(a[6], x, y, ref p6, ref q6); }
-            if (TRows.Count > 7) { Step(a[7], x, y, ref p7, ref q7); }
-            if (TRows.Count > 8) { Step(a[8], x, y, ref p8, ref q8); }
-            if (TRows.Count > 9) { Step(a[9], x, y, ref p9, ref q9); }
-            if (TRows.Count > 10) { Step(a[10], x, y, ref p10, ref q10); }
-            if (TRows.Count > 11) { Step(a[11], x, y, ref p11, ref q11); }
-            a += TRows.Count;
+            TileStep<TRows, TWeights>(0, a, b,
+                ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8, ref p9, ref p10, ref p11,
+                ref q0, ref q1, ref q2, ref q3, ref q4, ref q5, ref q6, ref q7, ref q8, ref q9, ref q10, ref q11);
+            TileStep<TRows, TWeights>(1, a, b,
+                ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8, ref p9, ref p10, ref p11,
+                ref q0, ref q1, ref q2, ref q3, ref q4, ref q5, ref q6, ref q7, ref q8, ref q9, ref q10, ref q11);
+            TileStep<TRows, TWeights>(2, a, b,
+                ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8, ref p9, ref p10, ref p11,
+                ref q0, ref q1, ref q2, ref q3, ref q4, ref q5, ref q6, ref q7, ref q8, ref q9, ref q10, ref q11);
+            TileStep<TRows, TWeights>(3, a, b,
+                ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8, ref p9, ref p10, ref p11,
+                ref q0, ref q1, ref q2, ref q3, ref q4, ref q5, ref q6, ref q7, ref q8, ref q9, ref q10, ref q11);
+        }
+
+        for (; k > 0; k--, a += TRows.Count, b += TWeights.RowBytes)
+        {
+            TileStep<TRows, TWeights>(0, a, b,
+                ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8, ref p9, ref p10, ref p11,
+                ref q0, ref q1, ref q2, ref q3, ref q4, ref q5, ref q6, ref q7, ref q8, ref q9, ref q10, ref q11);
         }
 
         Store(p0, q0, c);
@@ -136,6 +140,36 @@ internal static unsafe class MatMulKernels
         if (TRows.Count > 9) { Store(p9, q9, c + 9 * ldc); }
         if (TRows.Count > 10) { Store(p10, q10, c + 10 * ldc); }
         if (TRows.Count > 11) { Store(p11, q11, c + 11 * ldc); }
+    }
+
+    /// <summary>One k, the <paramref name="step"/>th from where a and b point: a number in the code, so that addresses cost nothing.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void TileStep<TRows, TWeights>(
+        int step, float* a, byte* b,
+        ref Vector512<float> p0, ref Vector512<float> p1, ref Vector512<float> p2, ref Vector512<float> p3,
+        ref Vector512<float> p4, ref Vector512<float> p5, ref Vector512<float> p6, ref Vector512<float> p7,
+        ref Vector512<float> p8, ref Vector512<float> p9, ref Vector512<float> p10, ref Vector512<float> p11,
+        ref Vector512<float> q0, ref Vector512<float> q1, ref Vector512<float> q2, ref Vector512<float> q3,
+        ref Vector512<float> q4, ref Vector512<float> q5, ref Vector512<float> q6, ref Vector512<float> q7,
+        ref Vector512<float> q8, ref Vector512<float> q9, ref Vector512<float> q10, ref Vector512<float> q11)
+        where TRows : struct, IRowCount
+        where TWeights : struct, IWeights
+    {
+        var x = TWeights.Low(b + step * TWeights.RowBytes);
+        var y = TWeights.High(b + step * TWeights.RowBytes);
+        TWeights.Prefetch(b + step * TWeights.RowBytes);
+        Step(a[step * TRows.Count], x, y, ref p0, ref q0);
+        if (TRows.Count > 1) { Step(a[step * TRows.Count + 1], x, y, ref p1, ref q1); }
+        if (TRows.Count > 2) { Step(a[step * TRows.Count + 2], x, y, ref p2, ref q2); }
+        if (TRows.Count > 3) { Step(a[step * TRows.Count + 3], x, y, ref p3, ref q3); }
+        if (TRows.Count > 4) { Step(a[step * TRows.Count + 4], x, y, ref p4, ref q4); }
+        if (TRows.Count > 5) { Step(a[step * TRows.Count + 5], x, y, ref p5, ref q5); }
+        if (TRows.Count > 6) { Step(a[step * TRows.Count + 6], x, y, ref p6, ref q6); }
+        if (TRows.Count > 7) { Step(a[step * TRows.Count + 7], x, y, ref p7, ref q7); }
+        if (TRows.Count > 8) { Step(a[step * TRows.Count + 8], x, y, ref p8, ref q8); }
+        if (TRows.Count > 9) { Step(a[step * TRows.Count + 9], x, y, ref p9, ref q9); }
+        if (TRows.Count > 10) { Step(a[step * TRows.Count + 10], x, y, ref p10, ref q10); }
+        if (TRows.Count > 11) { Step(a[step * TRows.Count + 11], x, y, ref p11, ref q11); }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -12,6 +12,8 @@ internal static unsafe class NarrowKernels
     /// <summary>The most rows that this tile takes; four accumulators each.</summary>
     public const int MaxRows = 6;
 
+    private const int Unrolled = 4; // indices k per round of the loop, see QuarterKernels
+
     /// <summary>TRows.Count rows against two panels; a is packed [k][rows], c has row stride ldc.</summary>
     [MethodImpl(Kernel.Whole)]
     public static void TwoPanels<TRows, TWeights>(
@@ -37,20 +39,22 @@ internal static unsafe class NarrowKernels
             if (TRows.Count > 5) { Load(c + 5 * ldc, ref p5, ref q5, ref r5, ref s5); }
         }
 
-        for (var i = 0; i < k; i++)
+        for (; k >= Unrolled; k -= Unrolled, a += Unrolled * TRows.Count, b += Unrolled * TWeights.RowBytes)
         {
-            var (w, x) = (TWeights.Low(b), TWeights.High(b));
-            var (y, z) = (TWeights.Low(b + panelBytes), TWeights.High(b + panelBytes));
-            TWeights.Prefetch(b);
-            TWeights.Prefetch(b + panelBytes);
-            b += TWeights.RowBytes;
-            Step(a[0], w, x, y, z, ref p0, ref q0, ref r0, ref s0);
-            Step(a[1], w, x, y, z, ref p1, ref q1, ref r1, ref s1);
-            if (TRows.Count > 2) { Step(a[2], w, x, y, z, ref p2, ref q2, ref r2, ref s2); }
-            if (TRows.Count > 3) { Step(a[3], w, x, y, z, ref p3, ref q3, ref r3, ref s3); }
-            if (TRows.Count > 4) { Step(a[4], w, x, y, z, ref p4, ref q4, ref r4, ref s4); }
-            if (TRows.Count > 5) { Step(a[5], w, x, y, z, ref p5, ref q5, ref r5, ref s5); }
-            a += TRows.Count;
+            Step<TRows, TWeights>(0, a, b, panelBytes, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref q0, ref q1, ref q2, ref q3, ref q4, ref q5,
+                ref r0, ref r1, ref r2, ref r3, ref r4, ref r5, ref s0, ref s1, ref s2, ref s3, ref s4, ref s5);
+            Step<TRows, TWeights>(1, a, b, panelBytes, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref q0, ref q1, ref q2, ref q3, ref q4, ref q5,
+                ref r0, ref r1, ref r2, ref r3, ref r4, ref r5, ref s0, ref s1, ref s2, ref s3, ref s4, ref s5);
+            Step<TRows, TWeights>(2, a, b, panelBytes, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref q0, ref q1, ref q2, ref q3, ref q4, ref q5,
+                ref r0, ref r1, ref r2, ref r3, ref r4, ref r5, ref s0, ref s1, ref s2, ref s3, ref s4, ref s5);
+            Step<TRows, TWeights>(3, a, b, panelBytes, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref q0, ref q1, ref q2, ref q3, ref q4, ref q5,
+                ref r0, ref r1, ref r2, ref r3, ref r4, ref r5, ref s0, ref s1, ref s2, ref s3, ref s4, ref s5);
+        }
+
+        for (; k > 0; k--, a += TRows.Count, b += TWeights.RowBytes)
+        {
+            Step<TRows, TWeights>(0, a, b, panelBytes, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref q0, ref q1, ref q2, ref q3, ref q4, ref q5,
+                ref r0, ref r1, ref r2, ref r3, ref r4, ref r5, ref s0, ref s1, ref s2, ref s3, ref s4, ref s5);
         }
 
         Store(p0, q0, r0, s0, c);
@@ -59,6 +63,34 @@ internal static unsafe class NarrowKernels
         if (TRows.Count > 3) { Store(p3, q3, r3, s3, c + 3 * ldc); }
         if (TRows.Count > 4) { Store(p4, q4, r4, s4, c + 4 * ldc); }
         if (TRows.Count > 5) { Store(p5, q5, r5, s5, c + 5 * ldc); }
+    }
+
+    /// <summary>One k, the <paramref name="step"/>th from where a and b point.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Step<TRows, TWeights>(
+        int step, float* a, byte* b, nint panelBytes,
+        ref Vector512<float> p0, ref Vector512<float> p1, ref Vector512<float> p2,
+        ref Vector512<float> p3, ref Vector512<float> p4, ref Vector512<float> p5,
+        ref Vector512<float> q0, ref Vector512<float> q1, ref Vector512<float> q2,
+        ref Vector512<float> q3, ref Vector512<float> q4, ref Vector512<float> q5,
+        ref Vector512<float> r0, ref Vector512<float> r1, ref Vector512<float> r2,
+        ref Vector512<float> r3, ref Vector512<float> r4, ref Vector512<float> r5,
+        ref Vector512<float> s0, ref Vector512<float> s1, ref Vector512<float> s2,
+        ref Vector512<float> s3, ref Vector512<float> s4, ref Vector512<float> s5)
+        where TRows : struct, IRowCount
+        where TWeights : struct, IWeights
+    {
+        var (w, x) = (TWeights.Low(b + step * TWeights.RowBytes), TWeights.High(b + step * TWeights.RowBytes));
+        var y = TWeights.Low(b + panelBytes + step * TWeights.RowBytes);
+        var z = TWeights.High(b + panelBytes + step * TWeights.RowBytes);
+        TWeights.Prefetch(b + step * TWeights.RowBytes);
+        TWeights.Prefetch(b + panelBytes + step * TWeights.RowBytes);
+        Step(a[step * TRows.Count], w, x, y, z, ref p0, ref q0, ref r0, ref s0);
+        Step(a[step * TRows.Count + 1], w, x, y, z, ref p1, ref q1, ref r1, ref s1);
+        if (TRows.Count > 2) { Step(a[step * TRows.Count + 2], w, x, y, z, ref p2, ref q2, ref r2, ref s2); }
+        if (TRows.Count > 3) { Step(a[step * TRows.Count + 3], w, x, y, z, ref p3, ref q3, ref r3, ref s3); }
+        if (TRows.Count > 4) { Step(a[step * TRows.Count + 4], w, x, y, z, ref p4, ref q4, ref r4, ref s4); }
+        if (TRows.Count > 5) { Step(a[step * TRows.Count + 5], w, x, y, z, ref p5, ref q5, ref r5, ref s5); }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
