@@ -18,23 +18,18 @@ public sealed partial class LogitsTransform
         candidates.Sort();
         var count = Math.Min(_topK, candidates.Length);
         var kept = candidates[..count];
-        if (_topP < 1)
+        var total = 0.0;
+        foreach (var key in kept)
         {
-            var total = 0.0;
-            foreach (var key in kept)
-            {
-                total += Weight(LogitOf(key), highest);
-            }
-
-            kept = kept[..Prefix(kept, 0, _topP * total, highest)];
+            total += _weights[IdOf(key)] = Weight(LogitOf(key), highest);
         }
 
-        Keep(kept, law, highest);
+        Keep(_topP < 1 ? kept[..Prefix(kept, 0, _topP * total)] : kept, law);
     }
 
     private void TopPOnly(ReadOnlySpan<float> logits, Span<float> law, float highest)
     {
-        var total = Weights(logits, law, highest, store: false); // law may be the memory of logits
+        var total = Weights(logits, _weights, highest); // law may be the memory of logits
 
         // Ids lighter than (1 - p) S / (2 V) weigh less than (1 - p) S together, so all of them lie beyond the nucleus;
         // the factor 2 is room for rounding.
@@ -46,8 +41,7 @@ public sealed partial class LogitsTransform
         var scale = Math.Max((float)(Bins / range), 1e-37f);
         foreach (var key in candidates)
         {
-            var logit = LogitOf(key);
-            _binMass[Bin(logit, highest, scale)] += Weight(logit, highest);
+            _binMass[Bin(LogitOf(key), highest, scale)] += _weights[IdOf(key)];
         }
 
         var needed = _topP * total;
@@ -85,37 +79,34 @@ public sealed partial class LogitsTransform
 
         var tail = candidates.Slice(inner, edge);
         tail.Sort();
-        var kept = candidates[..(inner + Prefix(tail, before, needed, highest))];
-        Keep(kept, law, highest);
+        Keep(candidates[..(inner + Prefix(tail, before, needed))], law);
     }
 
     /// <summary>How many keys, in order, have an exclusive cumulative weight below <paramref name="needed"/>.</summary>
-    private int Prefix(ReadOnlySpan<ulong> sorted, double before, double needed, float highest)
+    private int Prefix(ReadOnlySpan<ulong> sorted, double before, double needed)
     {
         var count = 0;
         while (count < sorted.Length && (before < needed))
         {
-            before += Weight(LogitOf(sorted[count++]), highest);
+            before += _weights[IdOf(sorted[count++])];
         }
 
         return count;
     }
 
-    private void Keep(Span<ulong> kept, Span<float> law, float highest)
+    private void Keep(ReadOnlySpan<ulong> kept, Span<float> law)
     {
         law.Clear();
         var sum = 0.0;
         foreach (var key in kept)
         {
-            var weight = Weight(LogitOf(key), highest);
-            law[(int)(uint)key] = weight;
-            sum += weight;
+            sum += law[IdOf(key)] = _weights[IdOf(key)];
         }
 
         var factor = (float)(1 / sum);
         foreach (var key in kept)
         {
-            law[(int)(uint)key] *= factor;
+            law[IdOf(key)] *= factor;
         }
     }
 
@@ -133,13 +124,15 @@ public sealed partial class LogitsTransform
         ref var maxima = ref MemoryMarshal.GetArrayDataReference(_groupMaxima);
         for (var group = 0; group < groups; group += Block)
         {
-            var max = Vector512.LoadUnsafe(ref start, (nuint)group);
+            var (max, other) = (Vector256.LoadUnsafe(ref start, (nuint)group), Vector256.LoadUnsafe(ref start, (nuint)group + 8));
             for (var i = group + groups; i <= logits.Length - Block; i += groups)
             {
-                max = Vector512.MaxNative(max, Vector512.LoadUnsafe(ref start, (nuint)i));
+                max = Vector256.MaxNative(max, Vector256.LoadUnsafe(ref start, (nuint)i));
+                other = Vector256.MaxNative(other, Vector256.LoadUnsafe(ref start, (nuint)i + 8));
             }
 
             max.StoreUnsafe(ref maxima, (nuint)group);
+            other.StoreUnsafe(ref maxima, (nuint)group + 8);
         }
 
         Array.Sort(_groupMaxima);
@@ -151,13 +144,12 @@ public sealed partial class LogitsTransform
     private Span<ulong> Collect(ReadOnlySpan<float> logits, float cut)
     {
         ref var start = ref MemoryMarshal.GetReference(logits);
-        var least = Vector512.Create(cut);
+        var least = Vector256.Create(cut);
         var count = 0;
         var i = 0;
-        for (; i <= logits.Length - Block; i += Block)
+        for (; i <= logits.Length - Vector256<float>.Count; i += Vector256<float>.Count)
         {
-            var bits = Vector512.GreaterThanOrEqual(Vector512.LoadUnsafe(ref start, (nuint)i), least)
-                .ExtractMostSignificantBits();
+            var bits = Vector256.GreaterThanOrEqual(Vector256.LoadUnsafe(ref start, (nuint)i), least).ExtractMostSignificantBits();
             for (; bits != 0; bits &= bits - 1)
             {
                 var id = i + BitOperations.TrailingZeroCount(bits);
@@ -186,6 +178,8 @@ public sealed partial class LogitsTransform
         var ascending = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
         return ((ulong)~ascending << 32) | (uint)id;
     }
+
+    private static int IdOf(ulong key) => (int)(uint)key;
 
     private static float LogitOf(ulong key)
     {

@@ -20,6 +20,8 @@ public sealed partial class LogitsTransform
 {
     private const int Block = 16;
 
+    private const int Chunk = 512;
+
     private const int Bins = 512;
 
     private readonly int _vocabularySize;
@@ -31,6 +33,7 @@ public sealed partial class LogitsTransform
     private readonly float _inverseTemperature;
     private readonly float[] _groupMaxima;
     private readonly ulong[] _keys;
+    private readonly float[] _weights; // by id, where tokens may be dropped
     private readonly double[] _binMass;
 
     /// <summary>Prepares the function for rows of one size.</summary>
@@ -57,6 +60,7 @@ public sealed partial class LogitsTransform
         var groups = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(4L * _topK, 4 * Block, 4096));
         _groupMaxima = _topK <= groups && 2 * groups <= vocabularySize ? new float[groups] : [];
         _keys = _truncates ? new ulong[vocabularySize] : [];
+        _weights = _truncates ? new float[vocabularySize] : [];
         _binMass = _truncates ? new double[Bins] : [];
     }
 
@@ -92,7 +96,7 @@ public sealed partial class LogitsTransform
         }
         else if (!_truncates)
         {
-            var sum = Weights(logits, law, highest, store: true);
+            var sum = Weights(logits, law, highest);
             Scale(law, (float)(1 / sum));
         }
         else if (_topK < _vocabularySize)
@@ -115,17 +119,20 @@ public sealed partial class LogitsTransform
         if (logits.Length >= Block)
         {
             ref var start = ref MemoryMarshal.GetReference(logits);
-            var max = Vector512.Create(float.NegativeInfinity);
-            var same = Vector512<float>.AllBitsSet;
+            Vector256<float> max = Vector256.Create(float.NegativeInfinity), other = max;
+            Vector256<float> same = Vector256<float>.AllBitsSet, alike = same;
             for (; i <= logits.Length - Block; i += Block)
             {
-                var x = Vector512.LoadUnsafe(ref start, (nuint)i);
-                same &= Vector512.Equals(x, x); // NaN differs from itself
-                max = Vector512.MaxNative(max, x);
+                var (x, y) = (Vector256.LoadUnsafe(ref start, (nuint)i), Vector256.LoadUnsafe(ref start, (nuint)i + 8));
+                same &= Vector256.Equals(x, x); // NaN differs from itself
+                alike &= Vector256.Equals(y, y);
+                max = Vector256.MaxNative(max, x);
+                other = Vector256.MaxNative(other, y);
             }
 
-            ordered = same.AsInt32() == Vector512<int>.AllBitsSet;
-            for (var lane = 0; lane < Block; lane++)
+            ordered = (same & alike).AsInt32() == Vector256<int>.AllBitsSet;
+            max = Vector256.MaxNative(max, other);
+            for (var lane = 0; lane < Vector256<float>.Count; lane++)
             {
                 highest = Math.Max(highest, max[lane]);
             }
@@ -152,11 +159,11 @@ public sealed partial class LogitsTransform
     private static int FirstOf(ReadOnlySpan<float> logits, float value)
     {
         ref var start = ref MemoryMarshal.GetReference(logits);
-        var wanted = Vector512.Create(value);
+        var wanted = Vector256.Create(value);
         var i = 0;
-        for (; i <= logits.Length - Block; i += Block)
+        for (; i <= logits.Length - Vector256<float>.Count; i += Vector256<float>.Count)
         {
-            var bits = Vector512.Equals(Vector512.LoadUnsafe(ref start, (nuint)i), wanted).ExtractMostSignificantBits();
+            var bits = Vector256.Equals(Vector256.LoadUnsafe(ref start, (nuint)i), wanted).ExtractMostSignificantBits();
             if (bits != 0)
             {
                 return i + BitOperations.TrailingZeroCount(bits);
@@ -171,42 +178,73 @@ public sealed partial class LogitsTransform
         return i;
     }
 
-    /// <summary>weights = exp((logit - highest) / temperature), written if <paramref name="store"/>; returns their sum.</summary>
-    [MethodImpl(Kernel.Whole)]
-    private double Weights(ReadOnlySpan<float> logits, Span<float> weights, float highest, bool store)
+    /// <summary>weights = exp((logit - highest) / temperature); returns their sum.</summary>
+    private unsafe double Weights(ReadOnlySpan<float> logits, Span<float> weights, float highest)
     {
-        ref var source = ref MemoryMarshal.GetReference(logits);
-        ref var target = ref MemoryMarshal.GetReference(weights);
-        var shift = Vector512.Create(highest);
-        var scale = Vector512.Create(_inverseTemperature);
-        var low = Vector512<double>.Zero;
-        var high = Vector512<double>.Zero;
+        fixed (float* from = logits, to = weights)
+        {
+            var (low, high) = (Vector512<double>.Zero, Vector512<double>.Zero);
+            var i = 0;
+            for (; i <= logits.Length - Chunk; i += Chunk) // a chunk's weights are in the first cache when they are summed
+            {
+                Weigh(from + i, to + i, Chunk, highest);
+                Add(to + i, Chunk, ref low, ref high);
+            }
+
+            var rest = (logits.Length - i) / Block * Block;
+            Weigh(from + i, to + i, rest, highest);
+            Add(to + i, rest, ref low, ref high);
+            var sum = Vector512.Sum(low + high);
+            for (i += rest; i < logits.Length; i++)
+            {
+                sum += to[i] = Weight(from[i], highest);
+            }
+
+            return sum;
+        }
+    }
+
+    /// <summary>A multiple of sixteen weights.</summary>
+    private unsafe void Weigh(float* from, float* to, int length, float highest)
+    {
+        var i = Lanes512.AreHere ? WeighMost<Vector512<float>, Lanes512>(from, to, length, highest, _inverseTemperature)
+            : Lanes256.AreHere ? WeighMost<Vector256<float>, Lanes256>(from, to, length, highest, _inverseTemperature) : 0;
+        for (; i < length; i += 8)
+        {
+            FastMath.Exp((Vector256.Load(from + i) - Vector256.Create(highest)) * Vector256.Create(_inverseTemperature)).Store(to + i);
+        }
+    }
+
+    /// <summary>As many as fill four vectors; returns their number.</summary>
+    [MethodImpl(Kernel.Whole)]
+    private static unsafe int WeighMost<TVector, TLanes>(float* from, float* to, int length, float highest, float scale)
+        where TVector : struct
+        where TLanes : struct, ILanes<TVector>
+    {
         var i = 0;
-        for (; i <= logits.Length - Block; i += Block)
+        for (; i + FourVectors<TVector, TLanes>.Count <= length; i += FourVectors<TVector, TLanes>.Count)
         {
-            var e = FastMath.Exp((Vector512.LoadUnsafe(ref source, (nuint)i) - shift) * scale);
-            if (store)
-            {
-                e.StoreUnsafe(ref target, (nuint)i);
-            }
-
-            low += Vector512.WidenLower(e);
-            high += Vector512.WidenUpper(e);
+            FastMath.ExpBelowZero((FourVectors<TVector, TLanes>.Load(from + i) - highest) * scale).Store(to + i);
         }
 
-        var sum = Vector512.Sum(low + high);
-        for (; i < logits.Length; i++)
-        {
-            var e = Weight(logits[i], highest);
-            if (store)
-            {
-                weights[i] = e;
-            }
+        return i;
+    }
 
-            sum += e;
+    /// <summary>Sixteen sums in double, the first eight in <paramref name="low"/>, whatever the width of vectors.</summary>
+    [MethodImpl(Kernel.Whole)]
+    private static unsafe void Add(float* x, int length, ref Vector512<double> low, ref Vector512<double> high)
+    {
+        var (a, b, c, d) = (low.GetLower(), low.GetUpper(), high.GetLower(), high.GetUpper());
+        for (var i = 0; i < length; i += Block)
+        {
+            var (first, second) = (Vector256.Load(x + i), Vector256.Load(x + i + 8));
+            a += Vector256.WidenLower(first);
+            b += Vector256.WidenUpper(first);
+            c += Vector256.WidenLower(second);
+            d += Vector256.WidenUpper(second);
         }
 
-        return sum;
+        (low, high) = (Vector512.Create(a, b), Vector512.Create(c, d));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
