@@ -99,7 +99,7 @@ internal sealed unsafe class QuarterRungs : IDisposable
                 }
                 else
                 {
-                    QuarterKernels.Pair<PackedLeft, WarmQuarters>(a, Strip, b, stream, c, Y.Columns, QuarterKernels.PairRows, inner, false);
+                    QuarterKernels.Pair<PackedLeft, FullQuarters<NothingAhead>>(a, Strip, b, stream, c, Y.Columns, QuarterKernels.PairRows, inner, false);
                 }
             }
         }

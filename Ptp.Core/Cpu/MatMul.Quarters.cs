@@ -27,7 +27,7 @@ internal static unsafe partial class MatMul
         }
         else
         {
-            Quarters<FullQuarters>(job, left, rowStart, rows, panel, inner, depth, accumulate, tile);
+            Quarters<FullQuarters<StreamAhead>>(job, left, rowStart, rows, panel, inner, depth, accumulate, tile);
         }
     }
 
@@ -57,7 +57,7 @@ internal static unsafe partial class MatMul
                 }
                 else
                 {
-                    QuarterStrip<T>(left.At(row, count), b, stream, tile, Panel, count, depth, accumulate);
+                    QuarterStrip<T>(left.At(row, count), b, stream, tile, Panel, count, depth, accumulate, job->Far);
                 }
 
                 CopyRows(tile, Panel, c, job->Columns, count, columns);
@@ -68,7 +68,7 @@ internal static unsafe partial class MatMul
 
         if (rows <= MaxRows && !left.IsLying)
         {
-            QuarterStrip<T>(left.At(0, rows), b, stream, c, job->Columns, rows, depth, accumulate);
+            QuarterStrip<T>(left.At(0, rows), b, stream, c, job->Columns, rows, depth, accumulate, job->Far);
             return;
         }
 
@@ -80,7 +80,7 @@ internal static unsafe partial class MatMul
     private static void QuarterRows(
         in LeftSide left, int first, int rows, byte* b, nint stream, float* c, nint ldc, int depth, bool accumulate)
     {
-        for (var pair = 0; pair < 2; pair++, b += 2 * stream, c += FullQuarters.Step)
+        for (var pair = 0; pair < 2; pair++, b += 2 * stream, c += FullQuarters<StreamAhead>.Step)
         {
             for (var row = 0; row < rows; row += QuarterKernels.PairRows)
             {
@@ -91,11 +91,11 @@ internal static unsafe partial class MatMul
                     var a = left.Start + (first + row) * left.Stride + left.First;
                     if (row == 0)
                     {
-                        QuarterKernels.Pair<LyingLeft, FullQuarters>(a, left.Stride, b, stream, at, ldc, count, depth, accumulate);
+                        QuarterKernels.Pair<LyingLeft, FullQuarters<StreamAhead>>(a, left.Stride, b, stream, at, ldc, count, depth, accumulate);
                     }
                     else
                     {
-                        QuarterKernels.Pair<LyingLeft, WarmQuarters>(a, left.Stride, b, stream, at, ldc, count, depth, accumulate);
+                        QuarterKernels.Pair<LyingLeft, FullQuarters<NothingAhead>>(a, left.Stride, b, stream, at, ldc, count, depth, accumulate);
                     }
 
                     continue;
@@ -107,23 +107,23 @@ internal static unsafe partial class MatMul
                 var packed = left.At(strip, height) + (row - strip);
                 if (row == 0)
                 {
-                    QuarterPair<FullQuarters>(packed, height, b, stream, at, ldc, count, depth, accumulate);
+                    QuarterPair<FullQuarters<StreamAhead>>(packed, height, b, stream, at, ldc, count, depth, accumulate);
                 }
                 else
                 {
-                    QuarterPair<WarmQuarters>(packed, height, b, stream, at, ldc, count, depth, accumulate);
+                    QuarterPair<FullQuarters<NothingAhead>>(packed, height, b, stream, at, ldc, count, depth, accumulate);
                 }
             }
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void QuarterStrip<T>(float* a, byte* b, nint stream, float* c, nint ldc, int rows, int k, bool accumulate)
+    private static void QuarterStrip<T>(float* a, byte* b, nint stream, float* c, nint ldc, int rows, int k, bool accumulate, bool far)
         where T : struct, IQuarters
     {
         if (Width == VectorWidth.V256)
         {
-            QuarterKernels.Strip<T>(a, b, stream, c, ldc, rows, k, accumulate);
+            QuarterKernels.Strip<T>(a, b, stream, c, ldc, rows, k, accumulate, far);
             return;
         }
 

@@ -1,6 +1,6 @@
 // Register tiles over quarter panels on 256-bit vectors: c[i, j] (+)= sum over k of a[k][i] * b[k][j], one fused multiply-add per k.
-// One to three rows take four quarters at once, four to six take two, seven to twelve take one: enough chains to hide the latency,
-// never more than 16 registers, and as much arithmetic between two lines of weights as the rows give. The bits are those of MatMulKernels.
+// One to three rows take four quarters at once, four to six take two, seven to twelve take two in two tiles, or seven to nine, where memory is
+// what is waited for, one: enough chains to hide the latency and never more than 16 registers. The bits are those of MatMulKernels.
 // Refuses: more than twelve rows.
 
 using System.Runtime.CompilerServices;
@@ -15,7 +15,7 @@ internal static unsafe class QuarterKernels
     public const int PairRows = 6;
 
     private const int WideRows = 3;
-    private const int Ahead = 8192; // bytes of a stream; shorter ways leave memory waiting, see docs/05
+    private const int LoneRows = 9; // most rows of a tile of one quarter
     private const int Pairs = 2;
     private const int Line = 64; // bytes of a cache line: two rows of a quarter
     private const int Unrolled = 4; // indices k per round of a loop: a core shared with another thread of the host issues half as much, see docs/05
@@ -29,7 +29,8 @@ internal static unsafe class QuarterKernels
     /// <param name="rows">1 to 12.</param>
     /// <param name="k">Inner indices.</param>
     /// <param name="accumulate">Continues the sums in c.</param>
-    public static void Strip<T>(float* a, byte* b, nint stream, float* c, nint ldc, int rows, int k, bool accumulate)
+    /// <param name="far">True if no cache holds the weights.</param>
+    public static void Strip<T>(float* a, byte* b, nint stream, float* c, nint ldc, int rows, int k, bool accumulate, bool far)
         where T : struct, IQuarters
     {
         switch (rows)
@@ -39,24 +40,42 @@ internal static unsafe class QuarterKernels
             case WideRows: Wide<MatMulKernels.R3, T>(a, WideRows, b, stream, c, ldc, k, accumulate); return;
         }
 
-        if (rows <= PairRows || T.Streams == 1)
+        if (rows <= PairRows)
         {
-            // A word of BF16 is in two quarters: more than six rows go in two halves, the second of which finds the words in the cache.
-            var first = rows <= PairRows ? rows : (rows + 1) / 2;
             for (var pair = 0; pair < Pairs; pair++, b += T.Streams * stream, c += T.Step)
             {
-                for (var row = 0; row < rows; row += first)
-                {
-                    Pair<PackedLeft, T>(a + row, rows, b, stream, c + row * ldc, ldc, Math.Min(first, rows - row), k, accumulate);
-                }
+                Pair<PackedLeft, T>(a, rows, b, stream, c, ldc, rows, k, accumulate);
             }
 
             return;
         }
 
-        for (var quarter = 0; quarter < 2 * Pairs; quarter++, b += stream, c += QuarterPanels.Columns)
+        if (T.Streams > 1 && far && rows <= LoneRows)
         {
-            One<T>(a, b, c, ldc, rows, k, accumulate);
+            // Few enough rows for memory to be what is waited for: one stream, read once.
+            for (var quarter = 0; quarter < 2 * Pairs; quarter++, b += stream, c += QuarterPanels.Columns)
+            {
+                One(a, b, c, ldc, rows, k, accumulate);
+            }
+
+            return;
+        }
+
+        var half = (rows + 1) / 2;
+        var rest = rows - half;
+        var at = c + half * ldc;
+        for (var pair = 0; pair < Pairs; pair++, b += T.Streams * stream, c += T.Step, at += T.Step)
+        {
+            if (T.Streams == 1)
+            {
+                Pair<PackedLeft, T>(a, rows, b, stream, c, ldc, half, k, accumulate);
+                Pair<PackedLeft, T>(a + half, rows, b, stream, at, ldc, rest, k, accumulate);
+                continue;
+            }
+
+            // Two tiles share a pair, and each asks for half of the next pair: arithmetic of both hides the reading.
+            Pair<PackedLeft, FullQuarters<NextFirst>>(a, rows, b, stream, c, ldc, half, k, accumulate);
+            Pair<PackedLeft, FullQuarters<NextSecond>>(a + half, rows, b, stream, at, ldc, rest, k, accumulate);
         }
     }
 
@@ -91,17 +110,13 @@ internal static unsafe class QuarterKernels
         }
     }
 
-    private static void One<T>(float* a, byte* b, float* c, nint ldc, int rows, int k, bool accumulate)
-        where T : struct, IQuarters
+    private static void One(float* a, byte* b, float* c, nint ldc, int rows, int k, bool accumulate)
     {
         switch (rows)
         {
-            case 7: One<MatMulKernels.R7, T>(a, b, c, ldc, k, accumulate); return;
-            case 8: One<MatMulKernels.R8, T>(a, b, c, ldc, k, accumulate); return;
-            case 9: One<MatMulKernels.R9, T>(a, b, c, ldc, k, accumulate); return;
-            case 10: One<MatMulKernels.R10, T>(a, b, c, ldc, k, accumulate); return;
-            case 11: One<MatMulKernels.R11, T>(a, b, c, ldc, k, accumulate); return;
-            default: One<MatMulKernels.R12, T>(a, b, c, ldc, k, accumulate); return;
+            case 7: One<MatMulKernels.R7>(a, b, c, ldc, k, accumulate); return;
+            case 8: One<MatMulKernels.R8>(a, b, c, ldc, k, accumulate); return;
+            default: One<MatMulKernels.R9>(a, b, c, ldc, k, accumulate); return;
         }
     }
 
@@ -172,10 +187,10 @@ internal static unsafe class QuarterKernels
         var next = TLeft.Step(aStride);
         for (; k >= Unrolled; k -= Unrolled, a += Unrolled * next, d += Unrolled * next, b += Unrolled * QuarterPanels.RowBytes)
         {
-            Prefetch<T>(b, stream);
+            T.Ask(b, stream);
             PairStep<TRows, TLeft, T>(0, a, d, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
             PairStep<TRows, TLeft, T>(1, a, d, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
-            Prefetch<T>(b + Line, stream);
+            T.Ask(b + Line, stream);
             PairStep<TRows, TLeft, T>(2, a, d, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
             PairStep<TRows, TLeft, T>(3, a, d, aStride, b, stream, ref p0, ref q0, ref p1, ref q1, ref p2, ref q2, ref p3, ref q3, ref p4, ref q4, ref p5, ref q5);
         }
@@ -194,12 +209,11 @@ internal static unsafe class QuarterKernels
     }
 
     [MethodImpl(Kernel.Whole)]
-    private static void One<TRows, T>(float* a, byte* b, float* c, nint ldc, int k, bool accumulate)
+    private static void One<TRows>(float* a, byte* b, float* c, nint ldc, int k, bool accumulate)
         where TRows : struct, IRowCount
-        where T : struct, IQuarters
     {
-        Vector256<float> p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11;
-        p0 = p1 = p2 = p3 = p4 = p5 = p6 = p7 = p8 = p9 = p10 = p11 = Vector256<float>.Zero;
+        Vector256<float> p0, p1, p2, p3, p4, p5, p6, p7, p8;
+        p0 = p1 = p2 = p3 = p4 = p5 = p6 = p7 = p8 = Vector256<float>.Zero;
         if (accumulate)
         {
             p0 = Vector256.Load(c);
@@ -211,24 +225,21 @@ internal static unsafe class QuarterKernels
             p6 = Vector256.Load(c + 6 * ldc);
             if (TRows.Count > 7) { p7 = Vector256.Load(c + 7 * ldc); }
             if (TRows.Count > 8) { p8 = Vector256.Load(c + 8 * ldc); }
-            if (TRows.Count > 9) { p9 = Vector256.Load(c + 9 * ldc); }
-            if (TRows.Count > 10) { p10 = Vector256.Load(c + 10 * ldc); }
-            if (TRows.Count > 11) { p11 = Vector256.Load(c + 11 * ldc); }
         }
 
         for (; k >= Unrolled; k -= Unrolled, a += Unrolled * TRows.Count, b += Unrolled * QuarterPanels.RowBytes)
         {
-            if (!T.IsNear && Sse.IsSupported) { Sse.Prefetch0(b + Ahead); }
-            OneStep<TRows, T>(0, a, b, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8, ref p9, ref p10, ref p11);
-            OneStep<TRows, T>(1, a, b, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8, ref p9, ref p10, ref p11);
-            if (!T.IsNear && Sse.IsSupported) { Sse.Prefetch0(b + Ahead + Line); }
-            OneStep<TRows, T>(2, a, b, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8, ref p9, ref p10, ref p11);
-            OneStep<TRows, T>(3, a, b, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8, ref p9, ref p10, ref p11);
+            if (Sse.IsSupported) { Sse.Prefetch0(b + StreamAhead.Bytes); }
+            OneStep<TRows>(0, a, b, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8);
+            OneStep<TRows>(1, a, b, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8);
+            if (Sse.IsSupported) { Sse.Prefetch0(b + StreamAhead.Bytes + Line); }
+            OneStep<TRows>(2, a, b, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8);
+            OneStep<TRows>(3, a, b, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8);
         }
 
         for (; k > 0; k--, a += TRows.Count, b += QuarterPanels.RowBytes)
         {
-            OneStep<TRows, T>(0, a, b, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8, ref p9, ref p10, ref p11);
+            OneStep<TRows>(0, a, b, ref p0, ref p1, ref p2, ref p3, ref p4, ref p5, ref p6, ref p7, ref p8);
         }
 
         p0.Store(c);
@@ -240,9 +251,6 @@ internal static unsafe class QuarterKernels
         p6.Store(c + 6 * ldc);
         if (TRows.Count > 7) { p7.Store(c + 7 * ldc); }
         if (TRows.Count > 8) { p8.Store(c + 8 * ldc); }
-        if (TRows.Count > 9) { p9.Store(c + 9 * ldc); }
-        if (TRows.Count > 10) { p10.Store(c + 10 * ldc); }
-        if (TRows.Count > 11) { p11.Store(c + 11 * ldc); }
     }
 
     /// <summary>Asks for where the result goes, which no cache holds as a rule: 3 to 8 % of a product of 2,048 rows.</summary>
@@ -253,22 +261,6 @@ internal static unsafe class QuarterKernels
         for (var row = 0; Sse.IsSupported && row < TRows.Count; row++, c += ldc)
         {
             Sse.Prefetch0(c);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Prefetch<T>(byte* b, nint stream)
-        where T : struct, IQuarters
-    {
-        if (T.IsNear || !Sse.IsSupported)
-        {
-            return;
-        }
-
-        Sse.Prefetch0(b + Ahead);
-        if (T.Streams > 1)
-        {
-            Sse.Prefetch0(b + stream + Ahead);
         }
     }
 
@@ -314,17 +306,16 @@ internal static unsafe class QuarterKernels
         if (TRows.Count > 5) { Step(TLeft.At(a, d, aStride, 5, step), x, y, ref p5, ref q5); }
     }
 
-    /// <summary>One k of a tile of one quarter, seven to twelve rows.</summary>
+    /// <summary>One k of a tile of one quarter, seven to nine rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void OneStep<TRows, T>(
+    private static void OneStep<TRows>(
         int step, float* a, byte* b,
         ref Vector256<float> p0, ref Vector256<float> p1, ref Vector256<float> p2, ref Vector256<float> p3,
         ref Vector256<float> p4, ref Vector256<float> p5, ref Vector256<float> p6, ref Vector256<float> p7,
-        ref Vector256<float> p8, ref Vector256<float> p9, ref Vector256<float> p10, ref Vector256<float> p11)
+        ref Vector256<float> p8)
         where TRows : struct, IRowCount
-        where T : struct, IQuarters
     {
-        var x = T.First(b + step * QuarterPanels.RowBytes);
+        var x = Vector256.Load((float*)(b + step * QuarterPanels.RowBytes));
         p0 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 0]), x, p0);
         p1 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 1]), x, p1);
         p2 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 2]), x, p2);
@@ -334,9 +325,6 @@ internal static unsafe class QuarterKernels
         p6 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 6]), x, p6);
         if (TRows.Count > 7) { p7 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 7]), x, p7); }
         if (TRows.Count > 8) { p8 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 8]), x, p8); }
-        if (TRows.Count > 9) { p9 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 9]), x, p9); }
-        if (TRows.Count > 10) { p10 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 10]), x, p10); }
-        if (TRows.Count > 11) { p11 = Vector256.FusedMultiplyAdd(Vector256.Create(a[step * TRows.Count + 11]), x, p11); }
     }
 
     /// <summary>Eight columns into up to three rows of sums.</summary>

@@ -5,15 +5,13 @@
 
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Ptp.Core.Cpu;
 
 /// <summary>How a tile reads a pair of quarters.</summary>
 internal unsafe interface IQuarters
 {
-    /// <summary>True if an earlier tile has just read them: nothing is asked for ahead.</summary>
-    static virtual bool IsNear => false;
-
     /// <summary>Bytes from a row of a quarter to the next.</summary>
     static virtual int RowBytes => QuarterPanels.RowBytes;
 
@@ -26,6 +24,9 @@ internal unsafe interface IQuarters
     /// <summary>Columns from a pair to the next one.</summary>
     static abstract int Step { get; }
 
+    /// <summary>Asks for what a tile or the next one will need, once for every two rows, which are a cache line of a stream.</summary>
+    static abstract void Ask(byte* at, nint stream);
+
     /// <summary>The first quarter's eight columns.</summary>
     static abstract Vector256<float> First(byte* at);
 
@@ -33,8 +34,66 @@ internal unsafe interface IQuarters
     static abstract Vector256<float> Second(byte* at, nint stream);
 }
 
+/// <summary>What is asked for ahead of a pair of quarters of floats.</summary>
+internal unsafe interface IAhead
+{
+    static abstract void Ask(byte* at, nint stream);
+}
+
+/// <summary>Nothing: an earlier tile has just read them.</summary>
+internal readonly unsafe struct NothingAhead : IAhead
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Ask(byte* at, nint stream)
+    {
+    }
+}
+
+/// <summary>Both streams further on; shorter ways leave memory waiting, see docs/05.</summary>
+internal readonly unsafe struct StreamAhead : IAhead
+{
+    public const int Bytes = 8192;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Ask(byte* at, nint stream)
+    {
+        if (Sse.IsSupported)
+        {
+            Sse.Prefetch0(at + Bytes);
+            Sse.Prefetch0(at + stream + Bytes);
+        }
+    }
+}
+
+/// <summary>The same rows of the next pair's first quarter. With <see cref="NextSecond"/>, for two tiles that share a pair: each asks for half of the next.</summary>
+internal readonly unsafe struct NextFirst : IAhead
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Ask(byte* at, nint stream)
+    {
+        if (Sse.IsSupported)
+        {
+            Sse.Prefetch0(at + 2 * stream);
+        }
+    }
+}
+
+/// <summary>The same rows of the next pair's second quarter.</summary>
+internal readonly unsafe struct NextSecond : IAhead
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Ask(byte* at, nint stream)
+    {
+        if (Sse.IsSupported)
+        {
+            Sse.Prefetch0(at + 3 * stream);
+        }
+    }
+}
+
 /// <summary>Floats.</summary>
-internal readonly unsafe struct FullQuarters : IQuarters
+internal readonly unsafe struct FullQuarters<TAhead> : IQuarters
+    where TAhead : struct, IAhead
 {
     public static int Streams => 2;
 
@@ -43,48 +102,36 @@ internal readonly unsafe struct FullQuarters : IQuarters
     public static int Step => 2 * QuarterPanels.Columns;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Ask(byte* at, nint stream) => TAhead.Ask(at, stream);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> First(byte* at) => Vector256.Load((float*)at);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Second(byte* at, nint stream) => Vector256.Load((float*)(at + stream));
 }
 
-/// <summary>Floats that an earlier tile has just read.</summary>
-internal readonly unsafe struct WarmQuarters : IQuarters
-{
-    public static bool IsNear => true;
-
-    public static int Streams => FullQuarters.Streams;
-
-    public static int Gap => FullQuarters.Gap;
-
-    public static int Step => FullQuarters.Step;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> First(byte* at) => FullQuarters.First(at);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Second(byte* at, nint stream) => FullQuarters.Second(at, stream);
-}
-
 /// <summary>Floats of a panel [K][32]: its quarters lie side by side.</summary>
 internal readonly unsafe struct RowQuarters : IQuarters
 {
-    public static bool IsNear => true;
-
     public static int RowBytes => MatMulKernels.Panel * sizeof(float);
 
-    public static int Streams => FullQuarters.Streams;
+    public static int Streams => 2;
 
-    public static int Gap => FullQuarters.Gap;
+    public static int Gap => QuarterPanels.Columns;
 
-    public static int Step => FullQuarters.Step;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> First(byte* at) => FullQuarters.First(at);
+    public static int Step => 2 * QuarterPanels.Columns;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Second(byte* at, nint stream) => FullQuarters.Second(at, stream);
+    public static void Ask(byte* at, nint stream)
+    {
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> First(byte* at) => Vector256.Load((float*)at);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Second(byte* at, nint stream) => Vector256.Load((float*)(at + stream));
 }
 
 /// <summary>BF16, two to a word.</summary>
@@ -95,6 +142,15 @@ internal readonly unsafe struct HalfQuarters : IQuarters
     public static int Gap => 2 * QuarterPanels.Columns;
 
     public static int Step => QuarterPanels.Columns;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Ask(byte* at, nint stream)
+    {
+        if (Sse.IsSupported)
+        {
+            Sse.Prefetch0(at + StreamAhead.Bytes);
+        }
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> First(byte* at) => (Vector256.Load((uint*)at) & Vector256.Create(HalfWeights.Upper)).AsSingle();

@@ -17,11 +17,13 @@ public sealed class ProductBlockTests : IDisposable
 
     public void Dispose() => MatMul.Width = _before;
 
-    // 8 products of every width by 1 to 3 threads, up to 400 rows over up to 2,600 inner indices, plain, transposed and far ahead.
+    // 8 products of every width by 1 to 3 threads, up to 400 rows over up to 2,600 inner indices, plain, transposed and far ahead; a quarter of
+    // them with rows 4 or 8 KiB apart, which are packed where others are read as they lie.
     [Fact]
     public void Tall_and_deep_products_are_one_chain_of_multiply_adds() => Cases.Run(8, random =>
     {
-        var (rows, inner, columns) = (1 + random.Next(random.Next(2) == 0 ? 100 : 400), 1 + random.Next(2600), 1 + random.Next(80));
+        var inner = random.Next(4) == 0 ? 1024 * (1 + random.Next(2)) : 1 + random.Next(2600);
+        var (rows, columns) = (1 + random.Next(random.Next(2) == 0 ? 100 : 400), 1 + random.Next(80));
         var (a, b, start) = (Normal(random, rows * inner), Normal(random, inner * columns), Normal(random, rows * columns));
         var (aTransposed, bTransposed) = (Transpose(a, rows, inner), Transpose(b, inner, columns));
         var places = Enumerable.Range(0, Samples).Select(_ => random.Next(rows * columns)).Append(0).Append(rows * columns - 1).ToArray();
@@ -48,7 +50,7 @@ public sealed class ProductBlockTests : IDisposable
         }
     });
 
-    // 30 products of every width, 1 to 14 rows: every height of tile, over floats and over BF16, whole panels and a last one cut off.
+    // 30 products of every width, 1 to 14 rows: every height of tile, over floats, near and far, and over BF16, whole panels and a last one cut off.
     [Fact]
     public void Few_rows_are_one_chain_of_multiply_adds() => Cases.Run(30, random =>
     {
@@ -69,6 +71,7 @@ public sealed class ProductBlockTests : IDisposable
             var packed = backend.Pack(Put(backend, Transpose(b, inner, columns), columns, inner), false, null);
             backend.MatMul(Put(backend, a, rows, inner), packed, true, y);
             Assert.Equal(expected, y.Span.ToArray());
+            Assert.Equal(expected, Far(a, Transpose(b, inner, columns), start, rows, inner, columns).Span.ToArray());
 
             // Panels of one width's form say nothing to another: they are packed anew.
             foreach (var other in VectorWidths.Here)
