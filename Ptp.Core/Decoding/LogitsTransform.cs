@@ -184,18 +184,17 @@ public sealed partial class LogitsTransform
         fixed (float* from = logits, to = weights)
         {
             var (low, high) = (Vector512<double>.Zero, Vector512<double>.Zero);
-            var i = 0;
-            for (; i <= logits.Length - Chunk; i += Chunk) // a chunk's weights are in the first cache when they are summed
+            var (i, whole) = (0, logits.Length / Block * Block);
+            while (i < whole)
             {
-                Weigh(from + i, to + i, Chunk, highest);
-                Add(to + i, Chunk, ref low, ref high);
+                var count = Math.Min(Chunk, whole - i); // a chunk's weights are in the first cache when they are summed
+                Weigh(from + i, to + i, count, highest);
+                Add(to + i, count, ref low, ref high);
+                i += count;
             }
 
-            var rest = (logits.Length - i) / Block * Block;
-            Weigh(from + i, to + i, rest, highest);
-            Add(to + i, rest, ref low, ref high);
             var sum = Vector512.Sum(low + high);
-            for (i += rest; i < logits.Length; i++)
+            for (; i < logits.Length; i++)
             {
                 sum += to[i] = Weight(from[i], highest);
             }

@@ -3,7 +3,9 @@
 // Negative controls: a cut by inclusive mass and ties broken by the higher id must both be caught.
 
 using Ptp.Core;
+using Ptp.Core.Cpu;
 using Ptp.Core.Decoding;
+using Ptp.Core.Paper;
 using Xunit;
 
 namespace Ptp.Tests.Paper;
@@ -113,7 +115,32 @@ public sealed class LogitsTransformTests
     [Fact]
     public void Extreme_temperatures_and_logits_stay_laws()
     {
-        float[] logits = [1e38f, -3e38f, float.NegativeInfinity, 1e38f, 0f];
+        float[] few = [1e38f, -3e38f, float.NegativeInfinity, 1e38f, 0f];
+        ExtremesStayLaws(few);
+        ExtremesStayLaws([.. few, .. Enumerable.Range(0, 1100).Select(i => i % 3 == 0 ? float.NegativeInfinity : -3e38f)]); // whole vectors, chunks, a rest
+    }
+
+    // Every weight of a row of several chunks, vectors and a rest is the scalar function's; control: another temperature's are not.
+    [Fact]
+    public void Weights_of_vectors_are_those_of_scalars()
+    {
+        var random = new RandomStream(5, "weights");
+        foreach (var v in new[] { 15, 16, 47, 512, 1000, 1100 })
+        {
+            var logits = Enumerable.Range(0, v).Select(i => i % 11 == 5 ? float.NegativeInfinity : (float)(8 * random.NextDouble())).ToArray();
+            logits[v / 2] = 9; // the largest, whose weight is one
+            foreach (var temperature in new[] { 0.3, 0.7, 1.9 })
+            {
+                var law = Law(logits, new() { Temperature = temperature });
+                float[] Expected(double t) => [.. logits.Select(x => FastMath.Exp((x - 9) * (float)(1 / t)) * law[v / 2])];
+                Assert.Equal(Expected(temperature), law);
+                Assert.NotEqual(Expected(temperature + 1e-4), law);
+            }
+        }
+    }
+
+    private static void ExtremesStayLaws(float[] logits)
+    {
         foreach (var temperature in new[] { 1e-300, 1e-6, 1, 1e6, 1e300 })
         {
             foreach (var topP in new[] { 1e-300, 0.5, 1 - 1e-16, 1 })
