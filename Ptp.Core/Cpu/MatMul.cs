@@ -1,5 +1,5 @@
 // The matrix product C = A P over a packed right side: panels [ceil(N / 32)][K][32], or in quarters (QuarterPanels), zero-padded at the edge.
-// Panels hold floats or, without a change of bits, BF16 (Weights.cs). A task takes up to 96 rows over as much of K as keeps their
+// Panels hold floats or, without a change of bits, BF16 (Weights.cs). A task takes up to 96 rows (48 in quarters) over as much of K as keeps their
 // strips in the second cache, so that panels are read from front to back; tall products pack strips there, task by task.
 // Work is split over rows and columns only.
 // Refuses: an unpacked right side. The instruction set is chosen in one place, below, and never changes a bit.
@@ -377,7 +377,7 @@ internal static unsafe partial class MatMul
         public nint RowStride;
         public nint InnerStride;
         public byte* Panels;
-        public float* Packed; // the left side in strips; null where tasks pack their own, and for a single row
+        public float* Packed; // the left side in strips; null where tasks pack their own or read rows as they lie, and for a single row
         public float* C;
         public int Rows;
         public int Inner;
