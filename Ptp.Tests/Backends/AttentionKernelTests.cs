@@ -1,6 +1,6 @@
 // Attention's kernels against their definition in scalars, bit for bit: sixteen partial sums of a dot and their fold, weighted sums in order.
 // Source: the formulas in VectorOps and AttentionQueries. Whatever vectors this machine has, these are the bits that all machines give.
-// Control: eight partial sums, or keys in another order, are other bits. Not here: softmax, visibility, gradients.
+// Controls: eight partial sums, and keys in another order, are other bits. Not here: softmax, visibility, gradients.
 
 using System.Runtime.InteropServices;
 using Ptp.Core.Cpu;
@@ -154,6 +154,20 @@ public sealed unsafe class AttentionKernelTests
         {
             var draw = new Draw(random);
             differ += draw.Dot(0, 0, 16) == draw.Dot(0, 0, 8) ? 0 : 1;
+        });
+        Assert.InRange(differ, 20, 50);
+    }
+
+    [Fact]
+    public void Control_weighted_sums_that_descend_are_other_bits()
+    {
+        var differ = 0;
+        Cases.Run(50, random =>
+        {
+            var draw = new Draw(random);
+            float Sum(IEnumerable<int> order) => order.Aggregate(0f, (sum, t) => MathF.FusedMultiplyAdd(draw.Q[t % draw.Q.Length], draw.Rows[t * draw.Stride], sum));
+            var keys = Enumerable.Range(0, draw.Keys);
+            differ += Sum(keys) == Sum(keys.Reverse()) ? 0 : 1;
         });
         Assert.InRange(differ, 20, 50);
     }
